@@ -1,0 +1,150 @@
+"""What ViLBERT and VisualBERT have in common: the text stream, the regions and the pre-training targets."""
+
+from collections.abc import Iterable
+from dataclasses import field
+from typing import ClassVar
+
+from huggingface_hub.dataclasses import strict  # reads the annotations themselves: no postponed ones in this file
+from transformers.configuration_utils import PreTrainedConfig
+
+from .region_targets import REGION_TARGETS
+
+
+FUSION_METHODS = ("mul", "sum", "text")
+GLOBAL_REGION_PLACES = ("first", "last", None)
+
+
+@strict
+class VisionLanguageConfig(PreTrainedConfig):
+    """Fields shared by `ViLBertConfig` and `VisualBertConfig`.
+
+    Args:
+        vocab_size: Number of word pieces.
+        hidden_size: Width of the text stream (VisualBERT: of the only stream).
+        num_hidden_layers: Number of text layers (VisualBERT: of all layers).
+        num_attention_heads: Attention heads of a text layer.
+        intermediate_size: Width of the text feed-forward layers.
+        hidden_act: Activation of the text feed-forward layers and of the prediction heads' transforms.
+        hidden_dropout_prob: Dropout after embeddings and output projections of the text stream.
+        attention_probs_dropout_prob: Dropout on the attention weights of the text stream.
+        max_position_embeddings: Longest text, in word pieces.
+        type_vocab_size: Number of token types (segments).
+        initializer_range: Standard deviation of freshly drawn weights.
+        layer_norm_eps: Epsilon of the text stream's layer norms.
+        pad_token_id: Word piece that pads texts (BERT: 0).
+        tie_word_embeddings: Whether the vocabulary decoder shares the word embeddings. MMF's ViLBERT leaves it free.
+        visual_embedding_dim: Width of one region's feature vector. Official VisualBERT checkpoints want 2048 (VQA),
+            1024 (NLVR2), 512 (VCR) or 2054 (Flickr30k: 2048 and six box numbers); ViLBERT wants 2048.
+        global_region: Where the region that stands for the whole image lies: "first" (ViLBERT, VOLTA), "last" (a VOLTA
+            option) or None when every region is a detection (uclanlp, MMF).
+        global_region_loss: Whether a label of the global region counts in the masked region loss. The originals drop it;
+            MMF predicts every row it is given.
+        region_targets: What masked region modelling predicts, as target name to loss weight; names are the keys of
+            `configuration_vl.region_targets.REGION_TARGETS`. Empty for no region modelling.
+        num_region_classes: Classes of the detector's distribution (Visual Genome: 1600 and background).
+        num_object_classes: Object names of the detector, for the target "object" (VOLTA: 1600).
+        num_attribute_classes: Attribute names of the detector, for the target "attribute" (VOLTA: 400).
+        num_region_negatives: Negatives a masked region is contrasted with under the target "nce".
+        region_head_layer_norm: Whether the region head's transform ends in a layer norm (VOLTA's `image_head_ln`).
+        pooler_act: Activation of the poolers: "relu" (ViLBERT, VOLTA) or "tanh" (BERT, VisualBERT).
+        fusion_method: How the pooled text and image become the vector that judges their match: "mul", "sum" or "text"
+            (the text alone; no visual pooler is built).
+        fusion_dropout_prob: Dropout on the fused vector: fixed to 0.1 in the ViLBERT code bases and VOLTA, none in
+            uclanlp's VisualBERT.
+        packed_execution: Whether layers run on real tokens and regions only, without padding. It changes the speed and
+            not one unmasked number; compiled and exported graphs take the padded path anyway.
+    """
+
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "mlm_loss",
+        "region_loss",
+        "region_losses",
+        "alignment_loss",
+        "hidden_states",
+        "visual_hidden_states",
+        "attentions",
+        "visual_attentions",
+        "text_attends_visual",
+        "visual_attends_text",
+    ]
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float | int = 0.1
+    attention_probs_dropout_prob: float | int = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    tie_word_embeddings: bool = True
+    visual_embedding_dim: int = 2048
+    global_region: str | None = None
+    global_region_loss: bool = False
+    region_targets: dict[str, float | int] = field(default_factory=dict)
+    num_region_classes: int = 1601
+    num_object_classes: int = 1600
+    num_attribute_classes: int = 400
+    num_region_negatives: int = 128
+    region_head_layer_norm: bool = True
+    pooler_act: str = "tanh"
+    fusion_method: str = "text"
+    fusion_dropout_prob: float | int = 0.0
+    packed_execution: bool = True
+
+    def region_target_size(self, target: str) -> int:
+        """Width of the region head's output for one target.
+
+        Args:
+            target: A key of `region_targets`.
+
+        Returns:
+            Number of outputs per region.
+        """
+        return getattr(self, REGION_TARGETS[target].size_field)
+
+    def check_consistency(self) -> None:
+        """Raise a `ValueError` that names the fields when values contradict each other."""
+        self._check_one_of("global_region", GLOBAL_REGION_PLACES)
+        self._check_one_of("fusion_method", FUSION_METHODS)
+        self._check_divisible("hidden_size", "num_attention_heads")
+        unknown = sorted(set(self.region_targets) - set(REGION_TARGETS))
+        if unknown:
+            raise ValueError(f"region_targets names {unknown}; known targets are {sorted(REGION_TARGETS)}")
+        unweighted = sorted(name for name, weight in self.region_targets.items() if weight <= 0)
+        if unweighted:
+            raise ValueError(f"region_targets gives {unweighted} no positive weight; leave such a target out instead")
+        if self.global_region_loss and self.global_region is None:
+            raise ValueError("global_region_loss=True needs a global region, but global_region is None")
+        if self.global_region_loss and not self.region_targets:
+            raise ValueError("global_region_loss=True has no loss to add to: region_targets is empty")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "fusion_dropout_prob"):
+            self._check_probability(name)
+
+    def validate_consistency(self) -> None:
+        """Check again whenever transformers validates the config, `save_pretrained` included."""
+        self.check_consistency()
+
+    def _check_one_of(self, name: str, allowed: Iterable[str | None]) -> None:
+        if getattr(self, name) not in allowed:
+            raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
+
+    def _check_divisible(self, width: str, heads: str) -> None:
+        if not all(isinstance(getattr(self, name), int) for name in (width, heads)):
+            return  # a wrong type is reported by @strict, right after this check
+        if getattr(self, heads) < 1 or getattr(self, width) % getattr(self, heads):
+            raise ValueError(
+                f"{width} ({getattr(self, width)}) must be a multiple of {heads} ({getattr(self, heads)}): "
+                "every attention head has the same width"
+            )
+
+    def _check_probability(self, name: str) -> None:
+        value = getattr(self, name)
+        if isinstance(value, int | float) and not 0 <= value < 1:
+            raise ValueError(f"{name} must lie in [0, 1), got {value}")

@@ -1,0 +1,43 @@
+"""A row of a raw file that cannot be used: where it stands and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+OnError = Literal["raise", "skip"]
+
+
+@dataclasses.dataclass(frozen=True)
+class BadRow:
+    """Where a bad row stands and why it is bad.
+
+    Attributes:
+        file: The raw file.
+        location: Line or key in the file; empty when the file is the row.
+        image_id: The image, as far as it could be read.
+        reason: What was expected and what came.
+    """
+
+    file: str
+    location: str
+    image_id: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        place = ", ".join(part for part in (self.file, self.location) if part)
+        image = "" if self.image_id is None else f", image {self.image_id!r}"
+        return f"{place}{image}: {self.reason}"
+
+
+class BadRowError(ValueError):
+    """A bad row met under the policy "raise".
+
+    Attributes:
+        row: The `BadRow`.
+    """
+
+    def __init__(self, row: BadRow) -> None:
+        """Keep the row, so that the error survives a trip between processes."""
+        super().__init__(row)
+        self.row = row

@@ -1,0 +1,268 @@
+"""Captions of images: one compact table, read from the caption files people have."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from .image_ids import ImageIds
+
+JSON_LINES_SUFFIXES = frozenset({".jsonl", ".jsonline", ".jsonlines", ".ndjson"})
+
+
+class CaptionTable:
+    """All captions of a split, numbered so that the captions of one image stand side by side.
+
+    Memory is the text itself plus 8 bytes a caption and 16 an image: millions of captions fit any machine, and worker
+    processes share them.
+
+    Args:
+        image_ids: Distinct image ids, `N` of them.
+        offsets: int64 `[N + 1]`; image `i` has the captions `offsets[i]` to `offsets[i + 1] - 1`.
+        texts: Captions, Arrow string array `[offsets[-1]]`.
+    """
+
+    def __init__(self, image_ids: ImageIds, offsets: np.ndarray, texts: pa.Array) -> None:
+        if len(offsets) != len(image_ids) + 1 or offsets[0] != 0 or offsets[-1] != len(texts):
+            raise ValueError(
+                f"offsets must run from 0 to {len(texts)} in {len(image_ids) + 1} steps, got {len(offsets)} steps "
+                f"from {offsets[0]} to {offsets[-1]}"
+            )
+        self.image_ids = image_ids
+        self.offsets = offsets
+        self.texts = texts
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[tuple[str, str]]) -> CaptionTable:
+        """Builds the table from `(image id, caption)` pairs.
+
+        Images keep the order in which they first occur, and so do the captions of an image; the pairs of one image
+        need not be neighbours.
+
+        Raises:
+            ValueError: If there is no pair.
+        """
+        numbers: dict[str, int] = {}
+        image_of_text = array("q")
+        texts: list[str] = []
+        for image_id, text in pairs:
+            image_of_text.append(numbers.setdefault(image_id, len(numbers)))
+            texts.append(text)
+        if not texts:
+            raise ValueError("there is no caption")
+        owners = np.frombuffer(image_of_text, dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(numbers)))]).astype(np.int64)
+        by_image = pa.array(np.argsort(owners, kind="stable"))
+        return cls(ImageIds(numbers), offsets, pa.array(texts, pa.large_string()).take(by_image))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def captions_of(self, image_id: str) -> range:
+        """The numbers of the captions of `image_id`; empty where it has none."""
+        position = self.image_ids.find(image_id)
+        return range(0) if position is None else self.captions_at(position)
+
+    def captions_at(self, position: int) -> range:
+        """The numbers of the captions of the image at `position` in `image_ids`."""
+        return range(int(self.offsets[position]), int(self.offsets[position + 1]))
+
+    def position_of(self, index: int) -> int:
+        """The position in `image_ids` of the image that caption `index` describes."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"caption {index} of a table of {len(self)}")
+        return int(np.searchsorted(self.offsets, index, side="right")) - 1
+
+    def text(self, index: int) -> str:
+        """Caption `index`."""
+        return self.texts[index].as_py()
+
+    def image_of(self, index: int) -> str:
+        """The id of the image that caption `index` describes."""
+        return self.image_ids[self.position_of(index)]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of all ids and captions: a saved position means something only with the same table."""
+        digest = hashlib.sha256()
+        for column in (self.image_ids.array, pa.array(self.offsets), self.texts):
+            # Through the IPC format: the buffers of a sliced array hold more than the slice.
+            batch = pa.record_batch([column], names=["column"])
+            digest.update(batch.serialize())
+        return digest.hexdigest()[:16]
+
+
+def read_captions(
+    path: str | Path, *, split: str | None = None, image_id: Literal["file_name", "cocoid"] = "file_name"
+) -> CaptionTable:
+    """Reads a caption file; the layout is recognised by its content.
+
+    * Karpathy's splits, `dataset_{coco,flickr8k,flickr30k}.json`: `images` with `filename`, `split`,
+      `sentences[].raw` and, for COCO, `cocoid`
+    * COCO, `captions_{train,val}2014.json`: `images` with `id` and `file_name`, `annotations` with
+      `image_id` and `caption`
+    * `{image id: caption or list of captions}`, as ViLBERT's `caption_train.json` of Conceptual Captions
+    * rows `{"image_id": ..., "caption": ... | "captions" or "sentences": [...]}`, as JSON lines (`.jsonl`) or one
+      JSON list; `img_path` may stand in for `image_id` and counts with its file name's stem
+
+    Args:
+        path: The file.
+        split: Which images to take, where the file says so: `"train"`, or several as `"train+restval"`.
+        image_id: What names an image in the two COCO layouts: the stem of its file name
+            (`COCO_train2014_000000000009`), or `"cocoid"`, the number (`9`). Take what the region features use.
+
+    Raises:
+        ValueError: If the file cannot be read as any of these, if a record lacks something (the message names file and
+            record), or if `split` does not occur.
+    """
+    path = Path(path)
+    source = _CaptionFile(path, frozenset(split.split("+")) if split is not None else None, image_id)
+    try:
+        return CaptionTable.from_pairs(source.pairs())
+    except _BadRecord as error:
+        raise ValueError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}{f' (split {split!r})' if split else ''}: {error}{source.splits_hint()}") from error
+
+
+class _BadRecord(ValueError):
+    """A record that does not say what it must."""
+
+
+class _CaptionFile:
+    """One caption file being read."""
+
+    def __init__(self, path: Path, splits: frozenset[str] | None, id_from: str) -> None:
+        if id_from not in ("file_name", "cocoid"):
+            raise ValueError(f"image_id must be 'file_name' or 'cocoid', got {id_from!r}")
+        self.path = path
+        self.splits = splits
+        self.id_from = id_from
+        self.splits_seen: set[str] = set()
+
+    def splits_hint(self) -> str:
+        return f"; the file has the splits {sorted(self.splits_seen)}" if self.splits_seen else ""
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        if self.path.suffix in JSON_LINES_SUFFIXES:
+            yield from self._rows(self._json_lines())
+            return
+        with self.path.open(encoding="utf-8") as file:
+            try:
+                content = json.load(file)
+            except json.JSONDecodeError as error:
+                raise _BadRecord(f"not a JSON file: {error}") from None
+        if isinstance(content, list):
+            yield from self._rows((f"record {number}", row) for number, row in enumerate(content))
+        elif not isinstance(content, dict):
+            raise _BadRecord(f"expected a JSON object or list, got {type(content).__name__}")
+        elif isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list):
+            yield from self._coco(content["images"], content["annotations"])
+        elif isinstance(content.get("images"), list):
+            yield from self._karpathy(content["images"])
+        else:
+            self._refuse_split()
+            for key, captions in content.items():
+                yield from _captions(key, captions, f"image {key!r}")
+
+    def _json_lines(self) -> Iterator[tuple[str, Any]]:
+        with self.path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    yield f"line {number}", json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise _BadRecord(f"line {number} is not JSON: {error}") from None
+
+    def _rows(self, rows: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+        for where, row in rows:
+            if not self._wanted(row, where):
+                continue
+            if "image_id" in row:
+                image_id = _id_text(row["image_id"], where)
+            else:
+                image_id = Path(str(_field(row, "img_path", where, instead_of="image_id"))).stem
+            for name in ("caption", "captions", "sentences"):
+                if name in row:
+                    yield from _captions(image_id, row[name], where)
+                    break
+            else:
+                raise _BadRecord(f"{where} has no caption, captions or sentences; it has {sorted(row)}")
+
+    def _karpathy(self, images: list[Any]) -> Iterator[tuple[str, str]]:
+        for number, image in enumerate(images):
+            where = f"images[{number}]"
+            if not self._wanted(image, where):
+                continue
+            image_id = self._image_id(image, where, name_field="filename", number_field="cocoid")
+            sentences = _field(image, "sentences", where)
+            if not isinstance(sentences, list):
+                raise _BadRecord(f"{where}: sentences must be a list, got {type(sentences).__name__}")
+            raw = [_field(sentence, "raw", f"{where}.sentences[{i}]") for i, sentence in enumerate(sentences)]
+            yield from _captions(image_id, raw, where)
+
+    def _coco(self, images: list[Any], annotations: list[Any]) -> Iterator[tuple[str, str]]:
+        self._refuse_split()
+        ids = {}
+        for number, image in enumerate(images):
+            where = f"images[{number}]"
+            key = _field(image, "id", where)
+            ids[key] = self._image_id(image, where, name_field="file_name", number_field="id")
+        for number, annotation in enumerate(annotations):
+            where = f"annotations[{number}]"
+            key = _field(annotation, "image_id", where)
+            if key not in ids:
+                raise _BadRecord(f"{where} describes image {key!r}, which is not among the {len(ids)} images")
+            yield from _captions(ids[key], _field(annotation, "caption", where), where)
+
+    def _image_id(self, image: Mapping[str, Any], where: str, *, name_field: str, number_field: str) -> str:
+        if self.id_from == "cocoid":
+            return _id_text(_field(image, number_field, where), where)
+        return Path(str(_field(image, name_field, where))).stem
+
+    def _wanted(self, record: Any, where: str) -> bool:
+        if self.splits is None:
+            if not isinstance(record, dict):
+                raise _BadRecord(f"{where} must be a JSON object, got {type(record).__name__}")
+            return True
+        split = _field(record, "split", where)
+        self.splits_seen.add(str(split))
+        return split in self.splits
+
+    def _refuse_split(self) -> None:
+        if self.splits is not None:
+            raise _BadRecord(f"split {'+'.join(sorted(self.splits))!r} was asked for, but this layout names no splits")
+
+
+def _field(record: Any, name: str, where: str, *, instead_of: str | None = None) -> Any:
+    if not isinstance(record, dict):
+        raise _BadRecord(f"{where} must be a JSON object, got {type(record).__name__}")
+    if name not in record:
+        wanted = f"{instead_of} (or {name})" if instead_of else name
+        raise _BadRecord(f"{where} has no {wanted}; it has {sorted(record)}")
+    return record[name]
+
+
+def _id_text(value: Any, where: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise _BadRecord(f"{where}: an image id must be a string or a whole number, got {value!r}")
+    return str(value)
+
+
+def _captions(image_id: str, captions: Any, where: str) -> Iterator[tuple[str, str]]:
+    texts = [captions] if isinstance(captions, str) else captions
+    if not isinstance(texts, list) or not texts:
+        raise _BadRecord(f"{where} (image {image_id!r}): expected a caption or a list of captions, got {captions!r}")
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise _BadRecord(f"{where} (image {image_id!r}): a caption must be a text that is not empty, got {text!r}")
+        yield image_id, text.strip()

@@ -1,0 +1,133 @@
+"""From word pieces and region features to the first hidden states."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers.configuration_utils import PreTrainedConfig
+
+from .packing import Layout
+
+
+def text_positions(input_ids: Tensor) -> Tensor:
+    """Positions 0, 1, 2, ... of every text, `[B, T]`."""
+    return torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+
+
+def check_regions(visual_embeds: Tensor, config: PreTrainedConfig) -> None:
+    """Refuse region features whose width the model was not built for.
+
+    Args:
+        visual_embeds: `[B, R, D]`.
+        config: The model's configuration.
+
+    Raises:
+        ValueError: Naming both widths.
+    """
+    if visual_embeds.dim() != 3 or visual_embeds.shape[-1] != config.visual_embedding_dim:
+        raise ValueError(
+            f"visual_embeds must be [batch, regions, {config.visual_embedding_dim}] for this model "
+            f"(visual_embedding_dim), got {list(visual_embeds.shape)}. Official VisualBERT checkpoints differ: 2048 for "
+            "VQA, 1024 for NLVR2, 512 for VCR, 2054 for Flickr30k"
+        )
+
+
+def check_positions(input_ids: Tensor, config: PreTrainedConfig) -> None:
+    """Refuse texts longer than the position table.
+
+    Args:
+        input_ids: `[B, T]`.
+        config: The model's configuration.
+
+    Raises:
+        ValueError: Naming both lengths.
+    """
+    if input_ids.shape[1] > config.max_position_embeddings:
+        raise ValueError(
+            f"the text has {input_ids.shape[1]} word pieces, the model reads {config.max_position_embeddings} "
+            "(max_position_embeddings): truncate it, for example with processor(..., truncation=True, max_length=...)"
+        )
+
+
+class TextEmbeddings(nn.Module):
+    """Word, position and token type embeddings of ViLBERT's text stream, with 12-in-1's task token on request.
+
+    Args:
+        config: A `ViLBertConfig`.
+    """
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        if config.num_task_tokens:
+            self.task_embeddings = nn.Embedding(config.num_task_tokens, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        task_ids: Tensor | None,
+        layout: Layout,
+    ) -> Tensor:
+        """Embed.
+
+        Args:
+            input_ids: `[B, T]`.
+            token_type_ids: `[B, T]`, None for zeros.
+            position_ids: `[B, T]`, None for 0, 1, 2, ...
+            task_ids: `[B]`; the task token is inserted behind the first word piece, without position and type
+                (vilbert-multi-task). None for models without task tokens.
+            layout: Layout of the text, task token included.
+
+        Returns:
+            States in the layout's order, `[..., hidden_size]`.
+        """
+        position_ids = text_positions(input_ids) if position_ids is None else position_ids
+        token_type_ids = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        if task_ids is None:
+            pieces, positions, types = (layout.pack(ids) for ids in (input_ids, position_ids, token_type_ids))
+            states = self._sum(pieces, positions, types)
+        else:
+            states = self._sum(input_ids, position_ids, token_type_ids)
+            task = self.task_embeddings(task_ids.view(-1, 1))
+            states = layout.pack(torch.cat((states[:, :1], task, states[:, 1:]), dim=1))
+        return self.dropout(self.LayerNorm(states))
+
+    def _sum(self, pieces: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        return self.word_embeddings(pieces) + self.position_embeddings(positions) + self.token_type_embeddings(types)
+
+
+class RegionEmbeddings(nn.Module):
+    """Features and box locations of ViLBERT's image stream (ViLBERT paper, section 2.2).
+
+    Args:
+        config: A `ViLBertConfig`.
+    """
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.feature_projection = nn.Linear(config.visual_embedding_dim, config.visual_hidden_size)
+        self.location_projection = nn.Linear(config.visual_location_size, config.visual_hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.visual_hidden_size, eps=config.visual_layer_norm_eps)
+        self.dropout = nn.Dropout(config.visual_embedding_dropout_prob)
+
+    def forward(self, visual_embeds: Tensor, visual_locations: Tensor, layout: Layout) -> Tensor:
+        """Embed.
+
+        Args:
+            visual_embeds: `[B, R, D]`.
+            visual_locations: `[B, R, L]`.
+            layout: Layout of the regions.
+
+        Returns:
+            States in the layout's order, `[..., visual_hidden_size]`.
+        """
+        dtype = self.feature_projection.weight.dtype
+        features, locations = layout.pack(visual_embeds).to(dtype), layout.pack(visual_locations).to(dtype)
+        states = self.feature_projection(features) + self.location_projection(locations)
+        return self.dropout(self.LayerNorm(states))

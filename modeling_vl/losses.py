@@ -1,0 +1,159 @@
+"""The pre-training losses of the originals, computed only where a label asks for them.
+
+Every term is a sum over labelled items divided by their number. A term without any labelled item is 0 and keeps its
+gradient path (the originals return NaN). The number can be given from outside, so that several micro-batches or processes
+add up to exactly the loss of one large batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+IGNORE_INDEX = -100
+ACROSS_SHARE = 0.7
+
+LossDenominators = Mapping[str, float | Tensor]
+
+
+def labelled_items(keep: Tensor, *tensors: Tensor | None) -> tuple[Tensor, list[Tensor | None]]:
+    """Flatten batch and sequence, keeping only labelled items where shapes may depend on values.
+
+    Args:
+        keep: `[B, L]`, True for labelled items.
+        *tensors: `[B, L, ...]` or None.
+
+    Returns:
+        Weights `[N]` (1 for labelled items, 0 for others that a compiled graph has to carry along) and the tensors as
+        `[N, ...]`.
+    """
+    if torch.compiler.is_compiling():
+        return keep.flatten().float(), [None if x is None else x.flatten(0, 1) for x in tensors]
+    index = keep.flatten().nonzero().squeeze(1)
+    weights = torch.ones(len(index), device=keep.device)
+    return weights, [None if x is None else x.flatten(0, 1).index_select(0, index) for x in tensors]
+
+
+def mean_over_labels(items: Tensor, weights: Tensor, denominator: float | Tensor | None) -> Tensor:
+    """Weighted sum of per-item losses over the number of labelled items.
+
+    Args:
+        items: `[N]` losses.
+        weights: `[N]`, 1 for labelled items.
+        denominator: Number of labelled items when it is not the one seen here.
+
+    Returns:
+        A scalar, 0 when nothing is labelled.
+    """
+    count = weights.sum().clamp(min=1) if denominator is None else denominator
+    return (items * weights).sum() / count
+
+
+def classification_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None, denominator: float | Tensor | None = None
+) -> Tensor:
+    """Cross-entropy over labelled items: masked words, or text-image alignment.
+
+    Args:
+        logits: `[N, classes]`.
+        labels: `[N]`, `IGNORE_INDEX` for items that do not count.
+        weights: `[N]`, 1 for labelled items; derived from `labels` when None.
+        denominator: Number of labelled items when it is not the one seen here.
+
+    Returns:
+        A scalar.
+    """
+    weights = (labels != IGNORE_INDEX).float() if weights is None else weights
+    items = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="none")
+    return mean_over_labels(items, weights, denominator)
+
+
+def region_items(target: str, logits: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Loss of each predicted region under one target.
+
+    Args:
+        target: "kl": KL divergence from the detector's distribution (vilbert_beta; the sum over classes); "mse" and
+            "huber": mean over the feature's channels (vilbert-multi-task, VOLTA); "object" and "attribute":
+            cross-entropy times the detector's confidence (VOLTA 3, 4); "class": cross-entropy (VOLTA 6); "nce":
+            cross-entropy of the true feature among negatives by dot product (vilbert-multi-task).
+        logits: Predictions `[N, size]`.
+        inputs: What the target reads, `[N, ...]` each: `region_class_probs`, `region_features`, `object_ids`,
+            `object_scores`, `attribute_ids`, `attribute_scores`; for "nce" also `negatives` `[N, K, size]`.
+
+    Returns:
+        `[N]` losses.
+    """
+    logits = logits.float()
+    if target == "kl":
+        return F.kl_div(logits.log_softmax(-1), inputs["region_class_probs"].float(), reduction="none").sum(-1)
+    if target == "mse":
+        return (logits - inputs["region_features"].float()).square().mean(-1)
+    if target == "huber":
+        return F.smooth_l1_loss(logits, inputs["region_features"].float(), reduction="none").mean(-1)
+    if target == "class":
+        return F.cross_entropy(logits, inputs["object_ids"], reduction="none")
+    if target in ("object", "attribute"):
+        return F.cross_entropy(logits, inputs[f"{target}_ids"], reduction="none") * inputs[f"{target}_scores"]
+    candidates = torch.cat((inputs["region_features"][:, None], inputs["negatives"]), dim=1).float()
+    scores = (candidates @ logits[:, :, None]).squeeze(-1)
+    return F.cross_entropy(scores, scores.new_zeros(len(scores), dtype=torch.long), reduction="none")
+
+
+def draw_negative_regions(real: Tensor, predicted: Tensor, num_negatives: int) -> Tensor:
+    """Draw the regions that a masked region is contrasted with under "nce".
+
+    70 % come from other images of the batch, the rest from the same image, as in vilbert-multi-task; unlike there,
+    padding is never drawn, and a lone image or a lone region is contrasted with what there is.
+
+    Args:
+        real: `[B, R]`, True for regions that may be drawn.
+        predicted: `[B, R]`, True for masked regions; they must be real.
+        num_negatives: Negatives per region.
+
+    Returns:
+        `[B, R, num_negatives]`: flat places b * R + r, 0 where nothing is predicted.
+
+    Raises:
+        ValueError: When a predicted region is the only one in the batch.
+    """
+    counts = real.sum(1)
+    starts = counts.cumsum(0) - counts
+    places = real.flatten().nonzero().squeeze(1)
+    image = torch.arange(len(real), device=real.device)[:, None].expand_as(real)[predicted]
+    own = (real.flatten().cumsum(0) - 1).view_as(real)[predicted][:, None]
+    start, inside = starts[image][:, None], counts[image][:, None] - 1
+    across = len(places) - counts[image][:, None]
+    if bool((inside + across == 0).any()):
+        raise ValueError('region target "nce" needs negatives, but the batch holds a single region')
+    column = torch.arange(num_negatives, device=real.device)[None]
+    from_other_image = (inside == 0) | ((across > 0) & (column < int(ACROSS_SHARE * num_negatives)))
+    size = torch.where(from_other_image, across, inside)
+    draw = (torch.rand(size.shape, device=real.device) * size).long().clamp(max=size - 1)
+    outside_rank = draw + (draw >= start) * (inside + 1)
+    inside_rank = start + draw + (start + draw >= own)
+    negatives = torch.zeros(*real.shape, num_negatives, dtype=torch.long, device=real.device)
+    negatives[predicted] = places[torch.where(from_other_image, outside_rank, inside_rank)]
+    return negatives
+
+
+def count_labels(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Number of labelled items of each loss term in a batch, for `loss_denominators`.
+
+    Args:
+        batch: Model inputs.
+
+    Returns:
+        Counts under "mlm", "region" and "alignment", for the labels that the batch holds.
+    """
+    counts = {}
+    if "labels" in batch:
+        counts["mlm"] = (batch["labels"] != IGNORE_INDEX).sum()
+    if "region_labels" in batch:
+        counts["region"] = (batch["region_labels"] == 1).sum()
+    if "sentence_image_labels" in batch:
+        counts["alignment"] = (batch["sentence_image_labels"] != IGNORE_INDEX).sum()
+    return counts

@@ -1,0 +1,296 @@
+"""ViLBERT: a text stream and an image stream that meet in co-attention layers (Lu et al., 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.modeling_utils import PreTrainedModel
+from transformers.processing_utils import Unpack
+from transformers.utils import can_return_tuple
+
+from configuration_vl.configuration_vilbert import ViLBertConfig
+
+from .attention import attention_backend, stream_layout
+from .bert_initialization import TextInitialization, initialize_text_from_bert
+from .coattention_encoder import ViLBertEncoder
+from .embeddings import RegionEmbeddings, TextEmbeddings, check_positions, check_regions
+from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
+from .layers import Pooler
+from .losses import IGNORE_INDEX, LossDenominators
+from .outputs import PreTrainingOutput, ViLBertModelOutput
+
+
+class ViLBertPreTrainedModel(PreTrainedModel):
+    """What all ViLBERT classes share: configuration, initialisation and what transformers may switch on."""
+
+    config_class = ViLBertConfig
+    base_model_prefix = "vilbert"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False
+    _no_split_modules = ["TransformerLayer", "CoAttentionLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, MaskedTokenHead):
+            init.zeros_(module.bias)
+
+
+class ViLBertModel(ViLBertPreTrainedModel):
+    """ViLBERT's two streams without a head.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    base_model_prefix = "vilbert"
+
+    def __init__(self, config: ViLBertConfig) -> None:
+        super().__init__(config)
+        self.text_embeddings = TextEmbeddings(config)
+        self.visual_embeddings = RegionEmbeddings(config)
+        self.encoder = ViLBertEncoder(config)
+        self.text_pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act)
+        if config.fusion_method != "text":
+            self.visual_pooler = Pooler(config.visual_hidden_size, config.pooler_size, config.pooler_act)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embeddings."""
+        return self.text_embeddings.word_embeddings
+
+    def set_input_embeddings(self, embeddings: nn.Embedding) -> None:
+        """Replace the word embeddings."""
+        self.text_embeddings.word_embeddings = embeddings
+
+    @classmethod
+    def from_bert(cls, name_or_path: str, config: ViLBertConfig) -> tuple[ViLBertModel, TextInitialization]:
+        """A fresh ViLBERT whose text stream is a trained BERT.
+
+        Args:
+            name_or_path: A BERT folder or Hub id.
+            config: Configuration of the model to build; its text sizes must be the BERT's.
+
+        Returns:
+            The model, and a report of what was copied, what was left in the BERT and what is freshly drawn.
+
+        Raises:
+            ValueError: When a size differs; the message names both.
+        """
+        model = cls(config)
+        return model, initialize_text_from_bert(
+            model, name_or_path, {"embeddings.": "text_embeddings.", "encoder.layer.": "encoder.text_layers."}
+        )
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor,
+        visual_embeds: Tensor | None = None,
+        visual_locations: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        task_ids: Tensor | None = None,
+        pair_index: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> ViLBertModelOutput:
+        """Read texts and images.
+
+        Args:
+            input_ids: Word pieces `[B, T]`.
+            visual_embeds: Region features `[B, R, visual_embedding_dim]`.
+            visual_locations: Normalised boxes `[B, R, visual_location_size]`.
+            attention_mask: `[B, T]`, 1 for real word pieces; None when nothing is padded.
+            token_type_ids: `[B, T]`, None for zeros.
+            position_ids: `[B, T]`, None for 0, 1, 2, ...
+            visual_attention_mask: `[B, R]`, 1 for real regions; None when nothing is padded.
+            task_ids: `[B]` rows of the task token table, for models with `num_task_tokens`.
+            pair_index: `[P, 2]` of (text row, image row): the pairs that meet from the first co-attention on. What comes
+                before is computed once a text and once an image; outputs have P rows. Texts and images may then differ
+                in number. The originals' `fast_mode` (one text, many images) and `in_batch_pairs` are such lists.
+            output_attentions: Whether to return attention weights; they are computed with the eager backend.
+            output_hidden_states: Whether to return the states of every layer.
+
+        Returns:
+            The states of both streams.
+
+        Raises:
+            ValueError: When inputs are missing, or do not fit the model or each other.
+        """
+        config = self.config
+        output_attentions = config.output_attentions if output_attentions is None else output_attentions
+        record = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        self._check_inputs(input_ids, visual_embeds, visual_locations, task_ids, pair_index)
+        if task_ids is not None and attention_mask is not None:
+            attention_mask = torch.cat((attention_mask[:, :1], attention_mask), dim=1)
+        backend = attention_backend(config, output_attentions)
+        batch, length, device = len(input_ids), input_ids.shape[1] + (task_ids is not None), input_ids.device
+        text_layout = stream_layout(config, backend, attention_mask, batch, length, device)
+        visual_layout = stream_layout(config, backend, visual_attention_mask, *visual_embeds.shape[:2], device)
+        encoded = self.encoder(
+            self.text_embeddings(input_ids, token_type_ids, position_ids, task_ids, text_layout),
+            self.visual_embeddings(visual_embeds, visual_locations, visual_layout),
+            text_layout,
+            visual_layout,
+            pair_index,
+            record,
+            output_attentions,
+        )
+        return ViLBertModelOutput(
+            last_hidden_state=encoded.text,
+            visual_last_hidden_state=encoded.regions,
+            pooler_output=self.text_pooler(encoded.text),
+            visual_pooler_output=None if config.fusion_method == "text" else self.visual_pooler(encoded.regions),
+            **encoded.recorded,
+        )
+
+    def _check_inputs(
+        self,
+        input_ids: Tensor,
+        visual_embeds: Tensor | None,
+        visual_locations: Tensor | None,
+        task_ids: Tensor | None,
+        pair_index: Tensor | None,
+    ) -> None:
+        config = self.config
+        if visual_embeds is None or visual_locations is None:
+            raise ValueError(
+                "ViLBERT needs visual_embeds and visual_locations: its streams meet in co-attention, so text alone has "
+                "no defined result (VisualBERT accepts it)"
+            )
+        check_positions(input_ids, config)
+        check_regions(visual_embeds, config)
+        expected = [*visual_embeds.shape[:2], config.visual_location_size]
+        if list(visual_locations.shape) != expected:
+            raise ValueError(
+                f"visual_locations must be {expected} (visual_location_size {config.visual_location_size}), got "
+                f"{list(visual_locations.shape)}"
+            )
+        if (task_ids is not None) != (config.num_task_tokens > 0):
+            raise ValueError(
+                f"task_ids are {'given' if task_ids is not None else 'missing'}, but the model has num_task_tokens="
+                f"{config.num_task_tokens}"
+            )
+        if pair_index is None and len(input_ids) != len(visual_embeds):
+            raise ValueError(
+                f"{len(input_ids)} texts and {len(visual_embeds)} images: give as many of both, or pair_index"
+            )
+
+
+class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
+    """ViLBERT with its pre-training heads: masked words, masked regions, text-image alignment (section 3.1).
+
+    Args:
+        config: The model's configuration.
+    """
+
+    _tied_weights_keys = {"cls.predictions.decoder.weight": "vilbert.text_embeddings.word_embeddings.weight"}
+
+    def __init__(self, config: ViLBertConfig) -> None:
+        super().__init__(config)
+        self.vilbert = ViLBertModel(config)
+        self.cls = PreTrainingHeads(config, config.visual_hidden_size, config.visual_layer_norm_eps)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor,
+        visual_embeds: Tensor | None = None,
+        visual_locations: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        task_ids: Tensor | None = None,
+        pair_index: Tensor | None = None,
+        labels: Tensor | None = None,
+        sentence_image_labels: Tensor | None = None,
+        region_labels: Tensor | None = None,
+        loss_denominators: LossDenominators | None = None,
+        return_logits: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        **region_inputs: Unpack[RegionInputs],
+    ) -> PreTrainingOutput:
+        """Read texts and images and compute the losses whose labels are given.
+
+        Args:
+            input_ids: As in `ViLBertModel`, and so are the arguments up to `pair_index`.
+            visual_embeds: Region features `[B, R, visual_embedding_dim]`, masked regions zeroed.
+            visual_locations: Normalised boxes `[B, R, visual_location_size]`.
+            attention_mask: `[B, T]`.
+            token_type_ids: `[B, T]`.
+            position_ids: `[B, T]`.
+            visual_attention_mask: `[B, R]`.
+            task_ids: `[B]`.
+            pair_index: `[P, 2]`; labels then have P rows.
+            labels: Word pieces to predict `[B, T]`, -100 elsewhere; `[B, T + R]` with -100 over regions is accepted. With a
+                task token the labels still have T columns.
+            sentence_image_labels: `[B]`, 0 for a match, 1 for a mismatch, -100 to skip.
+            region_labels: `[B, R]`, 1 for regions to predict.
+            loss_denominators: Number of labelled items under "mlm", "region", "alignment" to divide by instead of those
+                in this batch (`modeling_vl.losses.count_labels`).
+            return_logits: Whether to return vocabulary and region logits; None means only when no labels are given.
+            output_attentions: Whether to return attention weights.
+            output_hidden_states: Whether to return the states of every layer.
+            **region_inputs: What the config's `region_targets` read, see `RegionInputs`.
+
+        Returns:
+            Losses and logits.
+        """
+        states = self.vilbert(
+            input_ids,
+            visual_embeds,
+            visual_locations,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            visual_attention_mask,
+            task_ids,
+            pair_index,
+            output_attentions,
+            output_hidden_states,
+            return_dict=True,
+        )
+        text = states.last_hidden_state
+        if labels is not None:
+            labels = _text_labels(labels, input_ids, visual_embeds)
+        if labels is not None and task_ids is not None:
+            labels = torch.cat((labels[:, :1], torch.full_like(labels[:, :1], IGNORE_INDEX), labels[:, 1:]), dim=1)
+        real = visual_attention_mask
+        if real is not None and pair_index is not None:
+            real = real[pair_index[:, 1]]
+        return self.cls(
+            states,
+            token_states=text,
+            region_states=states.visual_last_hidden_state,
+            region_mask=real,
+            labels=labels,
+            sentence_image_labels=sentence_image_labels,
+            region_labels=region_labels,
+            region_inputs=region_inputs,
+            loss_denominators=loss_denominators,
+            return_logits=return_logits,
+        )
+
+
+def _text_labels(labels: Tensor, input_ids: Tensor, visual_embeds: Tensor) -> Tensor:
+    length, regions = input_ids.shape[1], visual_embeds.shape[1]
+    if labels.shape[1] == length:
+        return labels
+    if labels.shape[1] == length + regions and bool((labels[:, length:] == IGNORE_INDEX).all()):
+        return labels[:, :length]
+    raise ValueError(
+        f"labels must have {length} columns (word pieces), or {length + regions} with {IGNORE_INDEX} over the regions; got "
+        f"{list(labels.shape)}"
+    )

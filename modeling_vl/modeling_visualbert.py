@@ -1,0 +1,336 @@
+"""VisualBERT: one transformer over words and regions (Li et al., 2019), with transformers' parameter names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.modeling_utils import PreTrainedModel
+from transformers.processing_utils import Unpack
+from transformers.utils import can_return_tuple
+
+from configuration_vl.configuration_visualbert import VisualBertConfig
+
+from .attention import AttentionPlan, attention_backend, plan_attention, stream_layout
+from .bert_initialization import TextInitialization, initialize_text_from_bert
+from .embeddings import check_positions, check_regions
+from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
+from .layers import Pooler, StreamSizes, TransformerLayer
+from .losses import IGNORE_INDEX, LossDenominators
+from .outputs import PreTrainingOutput, VisualBertModelOutput
+from .packing import Layout
+from .visualbert_embeddings import VisualBertEmbeddings
+
+
+class VisualBertPreTrainedModel(PreTrainedModel):
+    """What all VisualBERT classes share: configuration, initialisation and what transformers may switch on."""
+
+    config_class = VisualBertConfig
+    base_model_prefix = "visual_bert"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False
+    _no_split_modules = ["TransformerLayer", "VisualBertEmbeddings"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _keys_to_ignore_on_load_unexpected = [r"cls\.predictions\.decoder\.bias"]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, MaskedTokenHead):
+            init.zeros_(module.bias)
+        if isinstance(module, VisualBertEmbeddings) and self.config.special_visual_initialize:
+            init.copy_(module.visual_token_type_embeddings.weight, module.token_type_embeddings.weight)
+            init.copy_(module.visual_position_embeddings.weight, module.position_embeddings.weight)
+
+
+class VisualBertEncoder(nn.Module):
+    """A stack of transformer layers.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    def __init__(self, config: VisualBertConfig) -> None:
+        super().__init__()
+        sizes = StreamSizes.of_text(config)
+        self.layer = nn.ModuleList(TransformerLayer(config, sizes) for _ in range(config.num_hidden_layers))
+
+
+class VisualBertModel(VisualBertPreTrainedModel):
+    """VisualBERT without a head.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    def __init__(self, config: VisualBertConfig) -> None:
+        super().__init__(config)
+        self.embeddings = VisualBertEmbeddings(config)
+        self.encoder = VisualBertEncoder(config)
+        if config.bypass_transformer:
+            self.additional_layer = TransformerLayer(config, StreamSizes.of_text(config))
+        self.pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act)
+        if config.fusion_method != "text":
+            self.visual_pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embeddings."""
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, embeddings: nn.Embedding) -> None:
+        """Replace the word embeddings."""
+        self.embeddings.word_embeddings = embeddings
+
+    @classmethod
+    def from_bert(
+        cls, name_or_path: str, config: VisualBertConfig, visual_tables: bool | None = None
+    ) -> tuple[VisualBertModel, TextInitialization]:
+        """A fresh VisualBERT whose layers are a trained BERT's.
+
+        Args:
+            name_or_path: A BERT folder or Hub id.
+            config: Configuration of the model to build; its sizes must be the BERT's.
+            visual_tables: Whether the visual type and position tables start as copies of the BERT's text tables. None
+                means the config's `special_visual_initialize`.
+
+        Returns:
+            The model, and a report of what was copied, what was left in the BERT and what is freshly drawn.
+
+        Raises:
+            ValueError: When a size differs; the message names both.
+        """
+        model = cls(config)
+        copies = {}
+        if config.special_visual_initialize if visual_tables is None else visual_tables:
+            for table in ("token_type_embeddings", "position_embeddings"):
+                copies[f"embeddings.visual_{table}.weight"] = f"embeddings.{table}.weight"
+        prefixes = {"embeddings.": "embeddings.", "encoder.": "encoder."}
+        if (config.pooler_size, config.pooler_act) == (config.hidden_size, "tanh"):
+            prefixes["pooler."] = "pooler."
+        return model, initialize_text_from_bert(model, name_or_path, prefixes, copies)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor,
+        visual_embeds: Tensor | None = None,
+        visual_locations: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> VisualBertModelOutput:
+        """Read texts and, when given, images.
+
+        Args:
+            input_ids: Word pieces `[B, T]`.
+            visual_embeds: Region features `[B, R, visual_embedding_dim]`; None for text alone.
+            visual_locations: Accepted so that one batch serves both models; VisualBERT does not look at boxes.
+            attention_mask: `[B, T]`, 1 for real word pieces; None when nothing is padded.
+            token_type_ids: `[B, T]`, None for zeros.
+            position_ids: `[B, T]`, None for 0, 1, 2, ...
+            visual_attention_mask: `[B, R]`, 1 for real regions; None when nothing is padded.
+            visual_token_type_ids: `[B, R]`, None for the config's `visual_token_type_id`.
+            image_text_alignment: `[B, R, A]` positions of the word pieces a region is linked to, -1 where there are
+                fewer.
+            output_attentions: Whether to return attention weights; they are computed with the eager backend.
+            output_hidden_states: Whether to return the states of every layer.
+
+        Returns:
+            The states, text first.
+
+        Raises:
+            ValueError: When inputs do not fit the model or each other.
+        """
+        config = self.config
+        check_positions(input_ids, config)
+        attentions = config.output_attentions if output_attentions is None else output_attentions
+        record = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        backend = attention_backend(config, attentions)
+        text_layout = stream_layout(config, backend, attention_mask, *input_ids.shape, input_ids.device)
+        text = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout)
+        if visual_embeds is None:
+            stream = _Stream(config, backend, text, text_layout, attentions, record)
+            stream.run(self.encoder.layer)
+        else:
+            check_regions(visual_embeds, config)
+            if len(input_ids) != len(visual_embeds):
+                raise ValueError(f"{len(input_ids)} texts and {len(visual_embeds)} images: give as many of both")
+            layout = stream_layout(
+                config, backend, visual_attention_mask, *visual_embeds.shape[:2], visual_embeds.device
+            )
+            regions = self.embeddings.regions(visual_embeds, visual_token_type_ids, image_text_alignment, layout)
+            regions = layout.unpack(regions)
+            mask = _joint_mask(input_ids, visual_embeds, attention_mask, visual_attention_mask)
+            read_places = (0,) if config.fusion_method == "text" else (0, input_ids.shape[1])
+            joint = torch.cat((text_layout.unpack(text), regions), dim=1)
+            layout = stream_layout(config, backend, mask, *joint.shape[:2], joint.device, read_places)
+            stream = _Stream(config, backend, layout.pack(joint), layout, attentions, record)
+            if config.bypass_transformer:
+                text_stream = _Stream(config, backend, text, text_layout, attentions, record)
+                text_stream.run(self.encoder.layer)
+                stream.states = layout.pack(torch.cat((text_stream.padded(), regions), dim=1))
+                stream.take_records(text_stream)
+                stream.run([self.additional_layer])
+            else:
+                stream.run(self.encoder.layer)
+        states = stream.padded()
+        pools_image = visual_embeds is not None and config.fusion_method != "text"
+        return VisualBertModelOutput(
+            last_hidden_state=states,
+            pooler_output=self.pooler(states),
+            visual_pooler_output=self.visual_pooler(states[:, input_ids.shape[1] :]) if pools_image else None,
+            hidden_states=tuple(stream.hidden_states) if record else None,
+            attentions=tuple(stream.attentions) if attentions else None,
+        )
+
+
+class _Stream:
+    """States running through layers, where they lie, and what is recorded of them."""
+
+    def __init__(
+        self,
+        config: VisualBertConfig,
+        backend: str,
+        states: Tensor,
+        layout: Layout,
+        attentions: bool,
+        record: bool,
+    ) -> None:
+        self.states, self.layout, self.record = states, layout, record
+        self.plan = plan_attention(config, backend, layout, layout, states.dtype, attentions)
+        self.hidden_states: list[Tensor] = [self.padded()] if record else []
+        self.attentions: list[Tensor] = []
+
+    def padded(self) -> Tensor:
+        return self.layout.unpack(self.states)
+
+    def run(self, layers: Iterable[nn.Module]) -> None:
+        for layer in layers:
+            self.states, weights = layer(self.states, None, self.plan)
+            if self.record:
+                self.hidden_states.append(self.padded())
+            if weights is not None:
+                self.attentions.append(weights)
+
+    def take_records(self, other: _Stream) -> None:
+        self.hidden_states += other.hidden_states[1:]
+        self.attentions += other.attentions
+
+
+def _joint_mask(input_ids: Tensor, visual_embeds: Tensor, text: Tensor | None, regions: Tensor | None) -> Tensor | None:
+    if text is None and regions is None:
+        return None
+    text = torch.ones_like(input_ids) if text is None else text
+    regions = torch.ones(visual_embeds.shape[:2], device=text.device) if regions is None else regions
+    return torch.cat((text, regions.to(text.dtype)), dim=1)
+
+
+class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
+    """VisualBERT with its pre-training heads: masked words and sentence-image prediction (section 3.2).
+
+    With `region_targets` it also predicts masked regions, as VOLTA's VisualBERT does.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    _tied_weights_keys = {"cls.predictions.decoder.weight": "visual_bert.embeddings.word_embeddings.weight"}
+
+    def __init__(self, config: VisualBertConfig) -> None:
+        super().__init__(config)
+        self.visual_bert = VisualBertModel(config)
+        self.cls = PreTrainingHeads(config, config.hidden_size, config.layer_norm_eps)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor,
+        visual_embeds: Tensor | None = None,
+        visual_locations: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        labels: Tensor | None = None,
+        sentence_image_labels: Tensor | None = None,
+        region_labels: Tensor | None = None,
+        loss_denominators: LossDenominators | None = None,
+        return_logits: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        **region_inputs: Unpack[RegionInputs],
+    ) -> PreTrainingOutput:
+        """Read texts and images and compute the losses whose labels are given.
+
+        Args:
+            input_ids: As in `VisualBertModel`, and so are the arguments up to `image_text_alignment`.
+            visual_embeds: Region features `[B, R, visual_embedding_dim]`, masked regions zeroed.
+            visual_locations: Not looked at.
+            attention_mask: `[B, T]`.
+            token_type_ids: `[B, T]`.
+            position_ids: `[B, T]`.
+            visual_attention_mask: `[B, R]`.
+            visual_token_type_ids: `[B, R]`.
+            image_text_alignment: `[B, R, A]`.
+            labels: Word pieces to predict, `[B, T]` or transformers' `[B, T + R]`, -100 elsewhere.
+            sentence_image_labels: `[B]`, 0 when the text belongs to the image, 1 when not, -100 to skip.
+            region_labels: `[B, R]`, 1 for regions to predict.
+            loss_denominators: Number of labelled items under "mlm", "region", "alignment" to divide by instead of those
+                in this batch (`modeling_vl.losses.count_labels`).
+            return_logits: Whether to return vocabulary and region logits; None means only when no labels are given.
+            output_attentions: Whether to return attention weights.
+            output_hidden_states: Whether to return the states of every layer.
+            **region_inputs: What the config's `region_targets` read, see `RegionInputs`.
+
+        Returns:
+            Losses and logits.
+        """
+        states = self.visual_bert(
+            input_ids,
+            visual_embeds,
+            visual_locations,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            visual_attention_mask,
+            visual_token_type_ids,
+            image_text_alignment,
+            output_attentions,
+            output_hidden_states,
+            return_dict=True,
+        )
+        sequence, text_length = states.last_hidden_state, input_ids.shape[1]
+        if labels is not None and labels.shape[1] != sequence.shape[1]:
+            if labels.shape[1] != text_length:
+                raise ValueError(
+                    f"labels must have {text_length} columns (word pieces) or {sequence.shape[1]} (and regions), got "
+                    f"{list(labels.shape)}"
+                )
+            labels = nn.functional.pad(labels, (0, sequence.shape[1] - text_length), value=IGNORE_INDEX)
+        return self.cls(
+            states,
+            token_states=sequence,
+            region_states=None if visual_embeds is None else sequence[:, text_length:],
+            region_mask=visual_attention_mask,
+            labels=labels,
+            sentence_image_labels=sentence_image_labels,
+            region_labels=region_labels,
+            region_inputs=region_inputs,
+            loss_denominators=loss_denominators,
+            return_logits=return_logits,
+        )

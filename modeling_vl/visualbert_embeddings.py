@@ -1,0 +1,89 @@
+"""VisualBERT's embeddings: words and regions in one sequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers.configuration_utils import PreTrainedConfig
+
+from .embeddings import text_positions
+from .packing import Layout
+
+
+class VisualBertEmbeddings(nn.Module):
+    """Word and region embeddings under one layer norm (VisualBERT paper, section 3.1).
+
+    A region is its projected feature, a type, and a position: that of the visual table's row 0 and, where regions are
+    linked to words, the mean of those words' text positions. Parameter names are transformers'.
+
+    Args:
+        config: A `VisualBertConfig`.
+    """
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.default_visual_type = config.visual_token_type_id
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.visual_token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.visual_position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.visual_projection = nn.Linear(config.visual_embedding_dim, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def text(
+        self, input_ids: Tensor, token_type_ids: Tensor | None, position_ids: Tensor | None, layout: Layout
+    ) -> Tensor:
+        """Embed word pieces.
+
+        Args:
+            input_ids: `[B, T]`.
+            token_type_ids: `[B, T]`, None for zeros.
+            position_ids: `[B, T]`, None for 0, 1, 2, ...
+            layout: Layout of the text.
+
+        Returns:
+            States in the layout's order, `[..., hidden_size]`.
+        """
+        position_ids = text_positions(input_ids) if position_ids is None else position_ids
+        token_type_ids = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        pieces, positions, types = (layout.pack(ids) for ids in (input_ids, position_ids, token_type_ids))
+        states = self.word_embeddings(pieces) + self.token_type_embeddings(types) + self.position_embeddings(positions)
+        return self.dropout(self.LayerNorm(states))
+
+    def regions(
+        self,
+        visual_embeds: Tensor,
+        visual_token_type_ids: Tensor | None,
+        image_text_alignment: Tensor | None,
+        layout: Layout,
+    ) -> Tensor:
+        """Embed regions.
+
+        Args:
+            visual_embeds: `[B, R, D]`.
+            visual_token_type_ids: `[B, R]`, None for the config's `visual_token_type_id`.
+            image_text_alignment: `[B, R, A]` positions of the word pieces a region is linked to, -1 where there are
+                fewer; rows beyond R are cut. None for no links.
+            layout: Layout of the regions.
+
+        Returns:
+            States in the layout's order, `[..., hidden_size]`.
+        """
+        features = layout.pack(visual_embeds).to(self.visual_projection.weight.dtype)
+        if visual_token_type_ids is None:
+            shape, device = visual_embeds.shape[:2], visual_embeds.device
+            visual_token_type_ids = torch.full(shape, self.default_visual_type, dtype=torch.long, device=device)
+        positions = self.visual_position_embeddings.weight[0]
+        if image_text_alignment is not None:
+            positions = positions + self._mean_word_position(
+                layout.pack(image_text_alignment[:, : visual_embeds.shape[1]])
+            )
+        types = self.visual_token_type_embeddings(layout.pack(visual_token_type_ids))
+        return self.dropout(self.LayerNorm(self.visual_projection(features) + positions + types))
+
+    def _mean_word_position(self, alignment: Tensor) -> Tensor:
+        linked = alignment != -1
+        positions = self.position_embeddings(alignment.where(linked, 0)) * linked[..., None]
+        return positions.sum(-2) / linked.sum(-1, keepdim=True).clamp(min=1)

@@ -1,0 +1,141 @@
+"""RegionFeatures: what a detector says about one image, as one value object of numpy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class InvalidRegionFeatures(ValueError):
+    """Region features that no model should see.
+
+    Attributes:
+        image_id: The image the features belong to.
+        reason: What is wrong, without the image id.
+    """
+
+    def __init__(self, image_id: str, reason: str) -> None:
+        """Keep both parts, so that the error survives a trip between processes."""
+        super().__init__(image_id, reason)
+        self.image_id = image_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"image {self.image_id!r}: {self.reason}"
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class RegionFeatures:
+    """The regions of one image: R boxes, their features and, where known, what the detector saw in them.
+
+    Building one checks nothing and copies nothing; `validate` does the checking where data enter.
+
+    Attributes:
+        image_id: Name of the image, unique in its data set.
+        width: Image width in pixels.
+        height: Image height in pixels.
+        boxes: float32 `[R, 4]`, corners x1, y1, x2, y2 in pixels.
+        features: float16 or float32 `[R, D]`.
+        class_probs: float16 or float32 `[R, C]`, the detector's distribution over object classes.
+        object_ids: int64 `[R]`, the most probable object class; -1 where there is none.
+        object_scores: float32 `[R]`, confidence in `object_ids`.
+        attribute_ids: int64 `[R]`, the most probable attribute; -1 where there is none.
+        attribute_scores: float32 `[R]`, confidence in `attribute_ids`.
+        has_global_region: Whether row 0 is the whole image. A property of the data set, repeated here so that
+            nobody can forget it.
+    """
+
+    image_id: str
+    width: int
+    height: int
+    boxes: np.ndarray
+    features: np.ndarray
+    class_probs: np.ndarray | None = None
+    object_ids: np.ndarray | None = None
+    object_scores: np.ndarray | None = None
+    attribute_ids: np.ndarray | None = None
+    attribute_scores: np.ndarray | None = None
+    has_global_region: bool = False
+
+    @property
+    def num_regions(self) -> int:
+        """R, the global region included where the data have one."""
+        return len(self.features)
+
+    @property
+    def feature_dim(self) -> int:
+        """D, the numbers a region has."""
+        return self.features.shape[1]
+
+    @property
+    def num_classes(self) -> int | None:
+        """C, or None without `class_probs`."""
+        return None if self.class_probs is None else self.class_probs.shape[1]
+
+    def validate(self, *, feature_dim: int | None = None) -> None:
+        """Check everything a model relies on.
+
+        Args:
+            feature_dim: The D that the data set or the model wants; any D when None.
+
+        Raises:
+            InvalidRegionFeatures: An array has the wrong type or shape, counts disagree, a number is not finite, a box
+                leaves the image by more than a pixel or has no area, D is not `feature_dim`, or row 0 of an image said
+                to have a global region is not the whole image.
+        """
+        if self.width < 1 or self.height < 1:
+            self._refuse(f"the image size is {self.width} x {self.height}, expected at least 1 x 1 pixels")
+        self._check_array("features", ndim=2, dtypes=("float16", "float32"))
+        if self.num_regions == 0:
+            self._refuse("no regions, expected at least one")
+        if self.feature_dim == 0:
+            self._refuse("features are empty: 0 numbers a region")
+        if feature_dim is not None and self.feature_dim != feature_dim:
+            self._refuse(f"features have {self.feature_dim} numbers a region, expected {feature_dim}")
+        self._check_array("boxes", ndim=2, dtypes=("float32",))
+        if self.boxes.shape[1] != 4:
+            self._refuse(f"boxes have {self.boxes.shape[1]} numbers a region, expected 4 (x1 y1 x2 y2)")
+        self._check_array("class_probs", ndim=2, dtypes=("float16", "float32"))
+        if self.class_probs is not None and (self.class_probs < 0).any():
+            self._refuse("class_probs holds negative numbers, expected probabilities (are these logits?)")
+        for name in ("object_ids", "attribute_ids"):
+            self._check_array(name, ndim=1, dtypes=("int64",))
+        for name in ("object_scores", "attribute_scores"):
+            self._check_array(name, ndim=1, dtypes=("float32",))
+        self._check_boxes()
+
+    def _check_array(self, name: str, *, ndim: int, dtypes: tuple[str, ...]) -> None:
+        array: np.ndarray | None = getattr(self, name)
+        if array is None:
+            return
+        if array.dtype.name not in dtypes:
+            self._refuse(f"{name} is {array.dtype.name}, expected {' or '.join(dtypes)}")
+        if array.ndim != ndim:
+            self._refuse(f"{name} has shape {list(array.shape)}, expected {ndim} dimension{'s' * (ndim > 1)}")
+        if len(array) != self.num_regions:
+            self._refuse(f"{name} has {len(array)} rows, features have {self.num_regions}")
+        if not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0, 0])
+            self._refuse(f"{name} of region {row} holds a number that is not finite")
+
+    def _check_boxes(self) -> None:
+        x1, y1, x2, y2 = self.boxes.T
+        empty = (x2 <= x1) | (y2 <= y1)
+        if empty.any():
+            self._refuse_box(empty, "is empty, expected x2 > x1 and y2 > y1")
+        outside = (x1 < -1) | (y1 < -1) | (x2 > self.width + 1) | (y2 > self.height + 1)
+        if outside.any():
+            self._refuse_box(outside, f"leaves the image of {self.width} x {self.height} pixels by more than a pixel")
+        if self.has_global_region:
+            whole = np.array([0, 0, self.width, self.height], dtype=np.float32)
+            off = np.abs(self.boxes - whole).max(axis=1) > 1
+            if off[0]:
+                self._refuse_box(off, f"should be the whole image of {self.width} x {self.height} pixels")
+
+    def _refuse_box(self, bad: np.ndarray, what: str) -> None:
+        row = int(bad.argmax())
+        self._refuse(f"box {[round(float(x), 2) for x in self.boxes[row]]} of region {row} {what}")
+
+    def _refuse(self, reason: str) -> None:
+        raise InvalidRegionFeatures(self.image_id, reason)
