@@ -7,7 +7,6 @@ from huggingface_hub.dataclasses import strict
 
 from .configuration_vision_language import VisionLanguageConfig
 
-
 LOCATION_SIZES = (4, 5, 7)
 
 
@@ -15,8 +14,8 @@ LOCATION_SIZES = (4, 5, 7)
 class ViLBertConfig(VisionLanguageConfig):
     """Configuration of ViLBERT: two streams that meet in co-attention layers (Lu et al., 2019, section 2.2).
 
-    The defaults are `bert_base_6layer_6conect`, the model of the paper. Text-stream fields and pre-training targets are
-    those of `VisionLanguageConfig`; a field of the other code bases is named in brackets.
+    The defaults are `bert_base_6layer_6conect`, the model of the paper. Text-stream fields and pre-training targets
+    are those of `VisionLanguageConfig`; a field of the other code bases is named in brackets.
 
     Args:
         visual_hidden_size: Width of the image stream (`v_hidden_size`).
@@ -34,8 +33,8 @@ class ViLBertConfig(VisionLanguageConfig):
             area; VOLTA's `num_locs`).
         coattention_hidden_size: Width of the co-attention projections (`bi_hidden_size`).
         coattention_num_attention_heads: Heads of a co-attention layer (`bi_num_attention_heads`).
-        coattention_layer_norm_eps: Epsilon of the two layer norms behind the co-attention. 1e-12 in every code base but
-            VOLTA, also where MMF's text stream has another one.
+        coattention_layer_norm_eps: Epsilon of the two layer norms behind the co-attention. 1e-12 in every code base
+            but VOLTA, also where MMF's text stream has another one.
         coattention_dropout_stream: Whose attention dropout the co-attention weights get: that of the stream that is
             looked at ("key", vilbert_beta) or of the stream that looks ("query", VOLTA).
         text_coattention_ids: For each co-attention layer, the number of text layers that run before it

@@ -9,7 +9,6 @@ from transformers.configuration_utils import PreTrainedConfig
 
 from .region_targets import REGION_TARGETS
 
-
 FUSION_METHODS = ("mul", "sum", "text")
 GLOBAL_REGION_PLACES = ("first", "last", None)
 
@@ -37,8 +36,8 @@ class VisionLanguageConfig(PreTrainedConfig):
             1024 (NLVR2), 512 (VCR) or 2054 (Flickr30k: 2048 and six box numbers); ViLBERT wants 2048.
         global_region: Where the region that stands for the whole image lies: "first" (ViLBERT, VOLTA), "last" (a VOLTA
             option) or None when every region is a detection (uclanlp, MMF).
-        global_region_loss: Whether a label of the global region counts in the masked region loss. The originals drop it;
-            MMF predicts every row it is given.
+        global_region_loss: Whether a label of the global region counts in the masked region loss. The originals drop
+            it; MMF predicts every row it is given.
         region_targets: What masked region modelling predicts, as target name to loss weight; names are the keys of
             `configuration_vl.region_targets.REGION_TARGETS`. Empty for no region modelling.
         num_region_classes: Classes of the detector's distribution (Visual Genome: 1600 and background).

@@ -26,6 +26,6 @@ REGION_TARGETS: dict[str, RegionTarget] = {
     "object": RegionTarget("num_object_classes", ("object_ids", "object_scores")),
     "attribute": RegionTarget("num_attribute_classes", ("attribute_ids", "attribute_scores")),
 }
-"""The targets by name: KL to the detector's class distribution (ViLBERT paper, section 3.1; `visual_target` 0 of
-vilbert-multi-task), squared error and noise-contrastive estimation of the feature (1 and 2), and VOLTA's further ones:
-objects with confidence (3), attributes with confidence (4), Huber (5) and the detector's class without confidence (6)."""
+"""The targets by name. ViLBERT's KL to the detector's class distribution (section 3.1 of the paper; `visual_target` 0
+of vilbert-multi-task); squared error and noise-contrastive estimation of the feature (1 and 2); and VOLTA's further
+ones: objects with confidence (3), attributes with confidence (4), Huber (5), the class without confidence (6)."""

@@ -9,7 +9,6 @@ from .configuration_vilbert import ViLBertConfig
 from .configuration_vision_language import VisionLanguageConfig
 from .configuration_visualbert import VisualBertConfig
 
-
 BERT_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 
 
@@ -26,8 +25,8 @@ def vilbert_coattention(layers: int, **fields: Any) -> ViLBertConfig:
     text_layers = fields.get("num_hidden_layers", ViLBertConfig.num_hidden_layers)
     return ViLBertConfig(
         visual_num_hidden_layers=layers,
-        text_coattention_ids=range(text_layers - layers, text_layers),
-        visual_coattention_ids=range(layers),
+        text_coattention_ids=list(range(text_layers - layers, text_layers)),
+        visual_coattention_ids=list(range(layers)),
         **fields,
     )
 
@@ -52,8 +51,6 @@ def _volta_controlled_vilbert() -> VisionLanguageConfig:
         visual_intermediate_size=3072,
         coattention_hidden_size=768,
         coattention_num_attention_heads=12,
-        text_coattention_ids=range(6, 12),
-        visual_coattention_ids=range(6),
         coattention_dropout_stream="query",
     )
 
@@ -68,8 +65,8 @@ RELEASED_CONFIGS: dict[str, Callable[[], VisionLanguageConfig]] = {
     "visualbert-vcr": lambda: VisualBertConfig(visual_embedding_dim=512),
     "visualbert-flickr": lambda: VisualBertConfig(visual_embedding_dim=2054),
 }
-"""Released sizes by name: vilbert_beta and vilbert-multi-task (base and large, N co-attention layers), VOLTA's controlled
-pair, and uclanlp's VisualBERT with its four kinds of region features."""
+"""Released sizes by name: vilbert_beta and vilbert-multi-task (base and large, N co-attention layers), VOLTA's
+controlled pair, and uclanlp's VisualBERT with its four kinds of region features."""
 
 
 def released_config(name: str) -> VisionLanguageConfig:

@@ -109,8 +109,8 @@ def stream_layout(
 def takes_sequences_end_to_end(backend: str) -> bool:
     """Whether a backend wants `[1, heads, N, head_size]` with sequence boundaries instead of padded rows.
 
-    transformers' flash helper would un-pad the queries with the keys' mask, which is wrong between two streams; given the
-    boundaries of both, it un-pads nothing.
+    transformers' flash helper would un-pad the queries with the keys' mask, which is wrong between two streams; given
+    the boundaries of both, it un-pads nothing.
 
     Args:
         backend: Name of the attention function.
@@ -202,8 +202,8 @@ class MultiHeadAttention(nn.Module):
             gate_source: What `TextGatedAttention` reads, `[B, gate_size]`.
 
         Returns:
-            Context in the order of `plan.queries`, `[..., inner_size]`, and the weights `[B, heads, L_queries, L_keys]`
-            or None when they are not wanted.
+            Context in the order of `plan.queries`, `[..., inner_size]`, and the weights `[B, heads, L_queries,
+            L_keys]` or None when they are not wanted.
         """
         projected = self.project(states, looked_at, plan, gate_source)
         if takes_sequences_end_to_end(plan.backend):

@@ -77,7 +77,8 @@ def initialize_text_from_bert(
 def _copy(target: Tensor, source: Tensor, target_name: str, source_name: str, bert: str) -> None:
     if target.shape != source.shape:
         raise ValueError(
-            f"{target_name} is {list(target.shape)} in the model, but {source_name} of {bert} is {list(source.shape)}: "
+            f"{target_name} is {list(target.shape)} in the model, but {source_name} of {bert} is "
+            f"{list(source.shape)}: "
             "give the config the text sizes of that BERT (hidden_size, vocab_size, max_position_embeddings, ...)"
         )
     target.copy_(source)

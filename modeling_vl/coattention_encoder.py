@@ -105,7 +105,9 @@ class ViLBertEncoder(nn.Module):
             dtype = queries.states.dtype
             return plan_attention(config, backend, queries.layout, keys.layout, dtype, output_attentions)
 
-        def run(layers: nn.ModuleList, stream: _Stream, place: range, frozen: int, gate: Tensor | None, name: str) -> None:
+        def run(
+            layers: nn.ModuleList, stream: _Stream, place: range, frozen: int, gate: Tensor | None, name: str
+        ) -> None:
             stream_plan = plan(stream, stream)
             for index in place:
                 with torch.set_grad_enabled(torch.is_grad_enabled() and index >= frozen):
@@ -152,7 +154,7 @@ class ViLBertEncoder(nn.Module):
         mean = text.layout.mean(text.states)
         if len(mean) not in (1, visual.layout.batch_size):
             raise ValueError(
-                f"dynamic_attention=True lets each text gate its image from the first layer on: {len(mean)} texts cannot "
-                f"be paired with {visual.layout.batch_size} images; give one text, or one text an image"
+                f"dynamic_attention=True lets each text gate its image from the first layer on: {len(mean)} texts "
+                f"cannot be paired with {visual.layout.batch_size} images; give one text, or one text an image"
             )
         return mean.expand(visual.layout.batch_size, -1)

@@ -27,8 +27,8 @@ def check_regions(visual_embeds: Tensor, config: PreTrainedConfig) -> None:
     if visual_embeds.dim() != 3 or visual_embeds.shape[-1] != config.visual_embedding_dim:
         raise ValueError(
             f"visual_embeds must be [batch, regions, {config.visual_embedding_dim}] for this model "
-            f"(visual_embedding_dim), got {list(visual_embeds.shape)}. Official VisualBERT checkpoints differ: 2048 for "
-            "VQA, 1024 for NLVR2, 512 for VCR, 2054 for Flickr30k"
+            f"(visual_embedding_dim), got {list(visual_embeds.shape)}. Official VisualBERT checkpoints differ: 2048 "
+            "for VQA, 1024 for NLVR2, 512 for VCR, 2054 for Flickr30k"
         )
 
 

@@ -23,7 +23,6 @@ from .losses import (
 )
 from .outputs import PreTrainingOutput
 
-
 RECORDED_FIELDS = (
     "hidden_states",
     "visual_hidden_states",
@@ -188,7 +187,16 @@ class PreTrainingHeads(nn.Module):
 
         Returns:
             The output of a pre-training class.
+
+        Raises:
+            TypeError: When `region_inputs` holds an argument that no region target knows.
+            ValueError: When labels are given that cannot be predicted.
         """
+        unknown = sorted(set(region_inputs) - set(RegionInputs.__annotations__))
+        if unknown:
+            raise TypeError(
+                f"unexpected arguments {unknown}; region targets read {list(RegionInputs.__annotations__)}"
+            )
         denominators = loss_denominators or {}
         fields: dict[str, Any] = {name: states[name] for name in RECORDED_FIELDS if name in states}
         alignment = self.alignment_logits(states.pooler_output, states.get("visual_pooler_output"))
@@ -226,9 +234,17 @@ class PreTrainingHeads(nn.Module):
 
         Returns:
             `[B, 2]`, column 0 for a match.
+
+        Raises:
+            ValueError: When the image is read and there is none.
         """
         if self.config.fusion_method == "text":
             fused = text
+        elif image is None:
+            raise ValueError(
+                f"the text-image match is judged on both (fusion_method {self.config.fusion_method!r}), but no image is "
+                "given: pass visual_embeds, or read text alone with the base model"
+            )
         else:
             fused = text * image if self.config.fusion_method == "mul" else text + image
         return self.seq_relationship(self.dropout(fused))

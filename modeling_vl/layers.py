@@ -146,9 +146,7 @@ class TransformerLayer(GradientCheckpointingLayer):
         self.intermediate = Intermediate(hidden, sizes.intermediate_size, sizes.hidden_act)
         self.output = ResidualOutput(sizes.intermediate_size, hidden, sizes.hidden_dropout, sizes.layer_norm_eps)
 
-    def forward(
-        self, states: Tensor, gate_source: Tensor | None, plan: AttentionPlan
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, states: Tensor, gate_source: Tensor | None, plan: AttentionPlan) -> tuple[Tensor, Tensor | None]:
         """Run the layer.
 
         Args:
@@ -215,8 +213,8 @@ class CoAttentionLayer(GradientCheckpointingLayer):
             regions_over_text: Plan of region queries over text keys.
 
         Returns:
-            New text states, new region states, weights of text over regions `[B, heads, T, R]` and of regions over text
-            `[B, heads, R, T]` (None when not wanted).
+            New text states, new region states, weights of text over regions `[B, heads, T, R]` and of regions over
+            text `[B, heads, R, T]` (None when not wanted).
         """
         new_text, text_weights = self.text_attends_visual(text, regions, text_over_regions)
         new_regions, region_weights = self.visual_attends_text(regions, text, regions_over_text)

@@ -1,8 +1,8 @@
 """The pre-training losses of the originals, computed only where a label asks for them.
 
 Every term is a sum over labelled items divided by their number. A term without any labelled item is 0 and keeps its
-gradient path (the originals return NaN). The number can be given from outside, so that several micro-batches or processes
-add up to exactly the loss of one large batch.
+gradient path (the originals return NaN). The number can be given from outside, so that several micro-batches or
+processes add up to exactly the loss of one large batch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
 
 IGNORE_INDEX = -100
 ACROSS_SHARE = 0.7

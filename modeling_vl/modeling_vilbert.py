@@ -114,9 +114,10 @@ class ViLBertModel(ViLBertPreTrainedModel):
             position_ids: `[B, T]`, None for 0, 1, 2, ...
             visual_attention_mask: `[B, R]`, 1 for real regions; None when nothing is padded.
             task_ids: `[B]` rows of the task token table, for models with `num_task_tokens`.
-            pair_index: `[P, 2]` of (text row, image row): the pairs that meet from the first co-attention on. What comes
-                before is computed once a text and once an image; outputs have P rows. Texts and images may then differ
-                in number. The originals' `fast_mode` (one text, many images) and `in_batch_pairs` are such lists.
+            pair_index: `[P, 2]` of (text row, image row): the pairs that meet from the first co-attention on. What
+                comes before is computed once a text and once an image; outputs have P rows. Texts and images may then
+                differ in number. The originals' `fast_mode` (one text, many images) and `in_batch_pairs` are such
+                lists.
             output_attentions: Whether to return attention weights; they are computed with the eager backend.
             output_hidden_states: Whether to return the states of every layer.
 
@@ -164,8 +165,8 @@ class ViLBertModel(ViLBertPreTrainedModel):
         config = self.config
         if visual_embeds is None or visual_locations is None:
             raise ValueError(
-                "ViLBERT needs visual_embeds and visual_locations: its streams meet in co-attention, so text alone has "
-                "no defined result (VisualBERT accepts it)"
+                "ViLBERT needs visual_embeds and visual_locations: its streams meet in co-attention, so text alone "
+                "has no defined result (VisualBERT accepts it)"
             )
         check_positions(input_ids, config)
         check_regions(visual_embeds, config)
@@ -234,12 +235,12 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             visual_attention_mask: `[B, R]`.
             task_ids: `[B]`.
             pair_index: `[P, 2]`; labels then have P rows.
-            labels: Word pieces to predict `[B, T]`, -100 elsewhere; `[B, T + R]` with -100 over regions is accepted. With a
-                task token the labels still have T columns.
+            labels: Word pieces to predict `[B, T]`, -100 elsewhere; `[B, T + R]` with -100 over regions is accepted.
+                With a task token the labels still have T columns.
             sentence_image_labels: `[B]`, 0 for a match, 1 for a mismatch, -100 to skip.
             region_labels: `[B, R]`, 1 for regions to predict.
-            loss_denominators: Number of labelled items under "mlm", "region", "alignment" to divide by instead of those
-                in this batch (`modeling_vl.losses.count_labels`).
+            loss_denominators: Number of labelled items under "mlm", "region", "alignment" to divide by instead of
+                those in this batch (`modeling_vl.losses.count_labels`).
             return_logits: Whether to return vocabulary and region logits; None means only when no labels are given.
             output_attentions: Whether to return attention weights.
             output_hidden_states: Whether to return the states of every layer.
@@ -291,6 +292,6 @@ def _text_labels(labels: Tensor, input_ids: Tensor, visual_embeds: Tensor) -> Te
     if labels.shape[1] == length + regions and bool((labels[:, length:] == IGNORE_INDEX).all()):
         return labels[:, :length]
     raise ValueError(
-        f"labels must have {length} columns (word pieces), or {length + regions} with {IGNORE_INDEX} over the regions; got "
-        f"{list(labels.shape)}"
+        f"labels must have {length} columns (word pieces), or {length + regions} with {IGNORE_INDEX} over the "
+        f"regions; got {list(labels.shape)}"
     )

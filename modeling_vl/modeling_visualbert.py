@@ -13,7 +13,7 @@ from transformers.utils import can_return_tuple
 
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
-from .attention import AttentionPlan, attention_backend, plan_attention, stream_layout
+from .attention import attention_backend, plan_attention, stream_layout
 from .bert_initialization import TextInitialization, initialize_text_from_bert
 from .embeddings import check_positions, check_regions
 from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
@@ -39,6 +39,11 @@ class VisualBertPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _keys_to_ignore_on_load_unexpected = [r"cls\.predictions\.decoder\.bias"]
+
+    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
+        # As custom code, a module without parameters of its own (the embeddings) would count as initialised and be
+        # skipped. `_init_weights` below leaves loaded tensors alone by itself.
+        super()._initialize_weights(module, is_custom_code=False)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -229,7 +234,9 @@ class _Stream:
         self.attentions += other.attentions
 
 
-def _joint_mask(input_ids: Tensor, visual_embeds: Tensor, text: Tensor | None, regions: Tensor | None) -> Tensor | None:
+def _joint_mask(
+    input_ids: Tensor, visual_embeds: Tensor, text: Tensor | None, regions: Tensor | None
+) -> Tensor | None:
     if text is None and regions is None:
         return None
     text = torch.ones_like(input_ids) if text is None else text
@@ -290,8 +297,8 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             labels: Word pieces to predict, `[B, T]` or transformers' `[B, T + R]`, -100 elsewhere.
             sentence_image_labels: `[B]`, 0 when the text belongs to the image, 1 when not, -100 to skip.
             region_labels: `[B, R]`, 1 for regions to predict.
-            loss_denominators: Number of labelled items under "mlm", "region", "alignment" to divide by instead of those
-                in this batch (`modeling_vl.losses.count_labels`).
+            loss_denominators: Number of labelled items under "mlm", "region", "alignment" to divide by instead of
+                those in this batch (`modeling_vl.losses.count_labels`).
             return_logits: Whether to return vocabulary and region logits; None means only when no labels are given.
             output_attentions: Whether to return attention weights.
             output_hidden_states: Whether to return the states of every layer.

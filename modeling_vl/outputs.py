@@ -51,8 +51,8 @@ class VisualBertModelOutput(ModelOutput):
         pooler_output: Pooled text `[B, pooler_size]`.
         visual_pooler_output: Pooled first region `[B, pooler_size]`; None when `fusion_method` is "text".
         hidden_states: Embeddings, then the states after every layer.
-        attentions: Weights of each layer, `[B, heads, T + R, T + R]` (with `bypass_transformer`: `[B, heads, T, T]` and,
-            for the additional layer, `[B, heads, T + R, T + R]`).
+        attentions: Weights of each layer, `[B, heads, T + R, T + R]` (with `bypass_transformer`: `[B, heads, T, T]`
+            and, for the additional layer, `[B, heads, T + R, T + R]`).
     """
 
     last_hidden_state: Tensor | None = None

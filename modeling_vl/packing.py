@@ -1,8 +1,8 @@
 """How the tokens of a batch lie in memory: padded rectangles, or packed without padding.
 
-Token-wise work (embeddings, projections, feed-forward, layer norms) runs on whatever a layout's `pack` returns; attention
-runs on `to_rows`, where the tokens of one example stand next to each other. For a `PaddedLayout` all of these are the
-identity, so a layer is written once for both.
+Token-wise work (embeddings, projections, feed-forward, layer norms) runs on whatever a layout's `pack` returns;
+attention runs on `to_rows`, where the tokens of one example stand next to each other. For a `PaddedLayout` all of
+these are the identity, so a layer is written once for both.
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ def choose_flash_layout(
     masked = (~mask[:, read_places].bool()).any(1).nonzero().flatten().tolist()
     if masked:
         raise ValueError(
-            f"rows {masked} of the batch mask one of the places {list(read_places)}; flash attention drops masked places, "
-            "but a pooler reads these. Unmask them (texts and regions are padded on the right) or use "
+            f"rows {masked} of the batch mask one of the places {list(read_places)}; flash attention drops masked "
+            "places, but a pooler reads these. Unmask them (texts and regions are padded on the right) or use "
             "attn_implementation='sdpa'"
         )
     return PackedLayout(mask)
