@@ -65,19 +65,6 @@ class AttentionPlan(NamedTuple):
     return_weights: bool
 
 
-def attention_backend(config: PreTrainedConfig, return_weights: bool) -> str:
-    """The backend of a forward pass: the configured one, or eager when its weights are asked for.
-
-    Args:
-        config: The model's configuration.
-        return_weights: Whether attention weights are wanted.
-
-    Returns:
-        A name in `ALL_ATTENTION_FUNCTIONS`, or "eager".
-    """
-    return "eager" if return_weights else config._attn_implementation
-
-
 def stream_layout(
     config: PreTrainedConfig,
     backend: str,

@@ -242,8 +242,8 @@ class PreTrainingHeads(nn.Module):
             fused = text
         elif image is None:
             raise ValueError(
-                f"the text-image match is judged on both (fusion_method {self.config.fusion_method!r}), but no image is "
-                "given: pass visual_embeds, or read text alone with the base model"
+                f"text and image are judged together (fusion_method {self.config.fusion_method!r}), but no image "
+                "is given: pass visual_embeds, or read text alone with the base model"
             )
         else:
             fused = text * image if self.config.fusion_method == "mul" else text + image

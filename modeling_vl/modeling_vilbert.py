@@ -11,7 +11,6 @@ from transformers.utils import can_return_tuple
 
 from configuration_vl.configuration_vilbert import ViLBertConfig
 
-from .attention import attention_backend, stream_layout
 from .bert_initialization import TextInitialization, initialize_text_from_bert
 from .coattention_encoder import ViLBertEncoder
 from .embeddings import RegionEmbeddings, TextEmbeddings, check_positions, check_regions
@@ -19,6 +18,7 @@ from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHe
 from .layers import Pooler
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, ViLBertModelOutput
+from .streams import Pass, Stream
 
 
 class ViLBertPreTrainedModel(PreTrainedModel):
@@ -48,8 +48,6 @@ class ViLBertModel(ViLBertPreTrainedModel):
     Args:
         config: The model's configuration.
     """
-
-    base_model_prefix = "vilbert"
 
     def __init__(self, config: ViLBertConfig) -> None:
         super().__init__(config)
@@ -127,31 +125,32 @@ class ViLBertModel(ViLBertPreTrainedModel):
         Raises:
             ValueError: When inputs are missing, or do not fit the model or each other.
         """
-        config = self.config
-        output_attentions = config.output_attentions if output_attentions is None else output_attentions
-        record = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         self._check_inputs(input_ids, visual_embeds, visual_locations, task_ids, pair_index)
         if task_ids is not None and attention_mask is not None:
             attention_mask = torch.cat((attention_mask[:, :1], attention_mask), dim=1)
-        backend = attention_backend(config, output_attentions)
-        batch, length, device = len(input_ids), input_ids.shape[1] + (task_ids is not None), input_ids.device
-        text_layout = stream_layout(config, backend, attention_mask, batch, length, device)
-        visual_layout = stream_layout(config, backend, visual_attention_mask, *visual_embeds.shape[:2], device)
-        encoded = self.encoder(
-            self.text_embeddings(input_ids, token_type_ids, position_ids, task_ids, text_layout),
-            self.visual_embeddings(visual_embeds, visual_locations, visual_layout),
-            text_layout,
-            visual_layout,
-            pair_index,
-            record,
-            output_attentions,
-        )
+        forward_pass = Pass.of(self.config, output_hidden_states, output_attentions)
+        batch_size, length, device = len(input_ids), input_ids.shape[1] + (task_ids is not None), input_ids.device
+        layout = forward_pass.layout(attention_mask, batch_size, length, device)
+        embedded = self.text_embeddings(input_ids, token_type_ids, position_ids, task_ids, layout)
+        text = Stream(forward_pass, embedded, layout)
+        layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], device)
+        regions = Stream(forward_pass, self.visual_embeddings(visual_embeds, visual_locations, layout), layout)
+        text_over_regions, regions_over_text = self.encoder(text, regions, pair_index)
+
+        text_states, region_states = text.padded(), regions.padded()
+        pools_image = self.config.fusion_method != "text"
+        states, weights = forward_pass.record_states, forward_pass.record_weights
         return ViLBertModelOutput(
-            last_hidden_state=encoded.text,
-            visual_last_hidden_state=encoded.regions,
-            pooler_output=self.text_pooler(encoded.text),
-            visual_pooler_output=None if config.fusion_method == "text" else self.visual_pooler(encoded.regions),
-            **encoded.recorded,
+            last_hidden_state=text_states,
+            visual_last_hidden_state=region_states,
+            pooler_output=self.text_pooler(text_states),
+            visual_pooler_output=self.visual_pooler(region_states) if pools_image else None,
+            hidden_states=tuple(text.hidden_states) if states else None,
+            visual_hidden_states=tuple(regions.hidden_states) if states else None,
+            attentions=tuple(text.attentions) if weights else None,
+            visual_attentions=tuple(regions.attentions) if weights else None,
+            text_attends_visual=tuple(text_over_regions) if weights else None,
+            visual_attends_text=tuple(regions_over_text) if weights else None,
         )
 
     def _check_inputs(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
@@ -13,14 +11,13 @@ from transformers.utils import can_return_tuple
 
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
-from .attention import attention_backend, plan_attention, stream_layout
 from .bert_initialization import TextInitialization, initialize_text_from_bert
 from .embeddings import check_positions, check_regions
 from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
 from .layers import Pooler, StreamSizes, TransformerLayer
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, VisualBertModelOutput
-from .packing import Layout
+from .streams import Pass, Stream
 from .visualbert_embeddings import VisualBertEmbeddings
 
 
@@ -160,78 +157,47 @@ class VisualBertModel(VisualBertPreTrainedModel):
         """
         config = self.config
         check_positions(input_ids, config)
-        attentions = config.output_attentions if output_attentions is None else output_attentions
-        record = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        backend = attention_backend(config, attentions)
-        text_layout = stream_layout(config, backend, attention_mask, *input_ids.shape, input_ids.device)
+        forward_pass = Pass.of(config, output_hidden_states, output_attentions)
+        text_layout = forward_pass.layout(attention_mask, *input_ids.shape, input_ids.device)
         text = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout)
         if visual_embeds is None:
-            stream = _Stream(config, backend, text, text_layout, attentions, record)
+            stream = Stream(forward_pass, text, text_layout)
             stream.run(self.encoder.layer)
         else:
-            check_regions(visual_embeds, config)
-            if len(input_ids) != len(visual_embeds):
-                raise ValueError(f"{len(input_ids)} texts and {len(visual_embeds)} images: give as many of both")
-            layout = stream_layout(
-                config, backend, visual_attention_mask, *visual_embeds.shape[:2], visual_embeds.device
+            self._check_image(input_ids, visual_embeds)
+            layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], visual_embeds.device)
+            regions = layout.unpack(
+                self.embeddings.regions(visual_embeds, visual_token_type_ids, image_text_alignment, layout)
             )
-            regions = self.embeddings.regions(visual_embeds, visual_token_type_ids, image_text_alignment, layout)
-            regions = layout.unpack(regions)
             mask = _joint_mask(input_ids, visual_embeds, attention_mask, visual_attention_mask)
             read_places = (0,) if config.fusion_method == "text" else (0, input_ids.shape[1])
             joint = torch.cat((text_layout.unpack(text), regions), dim=1)
-            layout = stream_layout(config, backend, mask, *joint.shape[:2], joint.device, read_places)
-            stream = _Stream(config, backend, layout.pack(joint), layout, attentions, record)
+            layout = forward_pass.layout(mask, *joint.shape[:2], joint.device, read_places)
+            stream = Stream(forward_pass, layout.pack(joint), layout)
             if config.bypass_transformer:
-                text_stream = _Stream(config, backend, text, text_layout, attentions, record)
-                text_stream.run(self.encoder.layer)
-                stream.states = layout.pack(torch.cat((text_stream.padded(), regions), dim=1))
-                stream.take_records(text_stream)
+                alone = Stream(forward_pass, text, text_layout)
+                alone.run(self.encoder.layer)
+                stream.states = layout.pack(torch.cat((alone.padded(), regions), dim=1))
+                stream.hidden_states += alone.hidden_states[1:]
+                stream.attentions += alone.attentions
                 stream.run([self.additional_layer])
             else:
                 stream.run(self.encoder.layer)
+
         states = stream.padded()
         pools_image = visual_embeds is not None and config.fusion_method != "text"
         return VisualBertModelOutput(
             last_hidden_state=states,
             pooler_output=self.pooler(states),
             visual_pooler_output=self.visual_pooler(states[:, input_ids.shape[1] :]) if pools_image else None,
-            hidden_states=tuple(stream.hidden_states) if record else None,
-            attentions=tuple(stream.attentions) if attentions else None,
+            hidden_states=tuple(stream.hidden_states) if forward_pass.record_states else None,
+            attentions=tuple(stream.attentions) if forward_pass.record_weights else None,
         )
 
-
-class _Stream:
-    """States running through layers, where they lie, and what is recorded of them."""
-
-    def __init__(
-        self,
-        config: VisualBertConfig,
-        backend: str,
-        states: Tensor,
-        layout: Layout,
-        attentions: bool,
-        record: bool,
-    ) -> None:
-        self.states, self.layout, self.record = states, layout, record
-        self.plan = plan_attention(config, backend, layout, layout, states.dtype, attentions)
-        self.hidden_states: list[Tensor] = [self.padded()] if record else []
-        self.attentions: list[Tensor] = []
-
-    def padded(self) -> Tensor:
-        return self.layout.unpack(self.states)
-
-    def run(self, layers: Iterable[nn.Module]) -> None:
-        for layer in layers:
-            self.states, weights = layer(self.states, None, self.plan)
-            if self.record:
-                self.hidden_states.append(self.padded())
-            if weights is not None:
-                self.attentions.append(weights)
-
-    def take_records(self, other: _Stream) -> None:
-        self.hidden_states += other.hidden_states[1:]
-        self.attentions += other.attentions
+    def _check_image(self, input_ids: Tensor, visual_embeds: Tensor) -> None:
+        check_regions(visual_embeds, self.config)
+        if len(input_ids) != len(visual_embeds):
+            raise ValueError(f"{len(input_ids)} texts and {len(visual_embeds)} images: give as many of both")
 
 
 def _joint_mask(

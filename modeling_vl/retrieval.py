@@ -1,0 +1,74 @@
+"""Scoring every text against every image with the alignment head of a pre-training model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers.modeling_utils import PreTrainedModel
+
+
+@torch.no_grad()
+def score_pairs(
+    model: PreTrainedModel,
+    texts: Mapping[str, Tensor],
+    images: Mapping[str, Tensor],
+    *,
+    pairs_per_chunk: int = 256,
+    progress: bool = False,
+) -> Tensor:
+    """How well each of N texts matches each of M images.
+
+    The matrix is computed in chunks of some texts times some images. In ViLBERT the layers before the first
+    co-attention run once a text and once an image of the chunk; VisualBERT reads every pair as a whole.
+
+    Args:
+        model: `ViLBertForPreTraining` or `VisualBertForPreTraining`; runs in evaluation mode on its own device.
+        texts: Inputs of the text, `[N, ...]` each: `input_ids`, `attention_mask`, `token_type_ids`, ...
+        images: Inputs of the image, `[M, ...]` each: `visual_embeds`, `visual_locations`, `visual_attention_mask`, ...
+        pairs_per_chunk: Pairs a forward pass; bounds the memory and does not change the scores.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        float32 `[N, M]` on the CPU: log-odds of a match; their sigmoid is the probability.
+
+    Raises:
+        ValueError: If `pairs_per_chunk` is below 1.
+    """
+    if pairs_per_chunk < 1:
+        raise ValueError(f"pairs_per_chunk must be at least 1, got {pairs_per_chunk}")
+    num_texts, num_images = len(texts["input_ids"]), len(images["visual_embeds"])
+    shares_layers = model.config.model_type == "vilbert"
+    text_rows, image_rows = _chunk_shape(num_texts, num_images, pairs_per_chunk)
+    if shares_layers and model.config.dynamic_attention:
+        # The text gates the image layers from the first one on: one text at a time can share them.
+        text_rows, image_rows = 1, min(num_images, pairs_per_chunk)
+    scores = torch.empty(num_texts, num_images)
+    was_training = model.training
+    model.eval()
+    chunks = [(i, j) for i in range(0, num_texts, text_rows) for j in range(0, num_images, image_rows)]
+    for i, j in tqdm(chunks, desc="scoring pairs", unit="chunk", disable=not progress):
+        text = {name: value[i : i + text_rows].to(model.device) for name, value in texts.items()}
+        image = {name: value[j : j + image_rows].to(model.device) for name, value in images.items()}
+        shape = len(text["input_ids"]), len(image["visual_embeds"])
+        pairs = torch.cartesian_prod(*(torch.arange(size, device=model.device) for size in shape))
+        if shares_layers:
+            inputs = {**text, **image, "pair_index": pairs}
+        else:
+            inputs = {name: value[pairs[:, 0]] for name, value in text.items()}
+            inputs |= {name: value[pairs[:, 1]] for name, value in image.items()}
+        logits = model(**inputs, return_logits=False).seq_relationship_logits.float()
+        odds = (logits[:, 0] - logits[:, 1]).view(shape)
+        scores[i : i + text_rows, j : j + image_rows] = odds.cpu()
+    model.train(was_training)
+    return scores
+
+
+def _chunk_shape(num_texts: int, num_images: int, pairs: int) -> tuple[int, int]:
+    """Texts and images a chunk: as square as possible, so that the most layers are shared."""
+    side = max(1, int(pairs**0.5))
+    text_rows = min(num_texts, side)
+    image_rows = min(num_images, pairs // text_rows)
+    return min(num_texts, pairs // image_rows), image_rows
