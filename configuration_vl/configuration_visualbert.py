@@ -3,8 +3,15 @@
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
+from transformers.utils import logging
 
 from .configuration_vision_language import VisionLanguageConfig
+
+NATIVE_MODEL_TYPE = "visual_bert"
+NATIVE_DEFAULTS = {"visual_token_type_id": 1, "visual_embedding_dim": 512, "pad_token_id": 1}
+"""What transformers' own VisualBERT uses where its config is silent, and ours would use something else."""
+
+logger = logging.get_logger(__name__)
 
 
 @strict
@@ -14,6 +21,11 @@ class VisualBertConfig(VisionLanguageConfig):
     The defaults are the uclanlp models with 2048-dimensional regions. Fields shared with transformers' own
     `VisualBertConfig` have its names, so its folders load here; the shared rest is described in
     `VisionLanguageConfig`.
+
+    A folder of transformers' own VisualBERT (`model_type` "visual_bert") is read with that model's defaults. It has no
+    field for the type of regions: transformers gives them type 1, so models fine-tuned there were trained with it. Type
+    1 is therefore taken and said in a warning, unless the folder's config names `visual_token_type_id`. Weights that
+    were converted from uclanlp's and never fine-tuned want 0.
 
     Args:
         visual_token_type_id: Type of a region when the caller gives none. 0 in the uclanlp and MMF weights, 1 in
@@ -34,6 +46,27 @@ class VisualBertConfig(VisionLanguageConfig):
     special_visual_initialize: bool = True
     bypass_transformer: bool = False
     pooler_size: int | None = None
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Build a config from a folder's fields, transformers' own VisualBERT included.
+
+        Args:
+            config_dict: The fields.
+            **kwargs: As in `PreTrainedConfig.from_dict`.
+
+        Returns:
+            The config; with `return_unused_kwargs=True` also the arguments that no field took.
+        """
+        if config_dict.get("model_type") == NATIVE_MODEL_TYPE:
+            if "visual_token_type_id" not in {**config_dict, **kwargs}:
+                logger.warning(
+                    f"A {NATIVE_MODEL_TYPE!r} config does not say which type its regions have; taking "
+                    f"visual_token_type_id={NATIVE_DEFAULTS['visual_token_type_id']}, as transformers does. Weights "
+                    "converted from uclanlp's and not fine-tuned in transformers want visual_token_type_id=0"
+                )
+            config_dict = {**NATIVE_DEFAULTS, **config_dict, "model_type": cls.model_type}
+        return super().from_dict(config_dict, **kwargs)
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what follows from other fields, then check the fields against each other."""

@@ -33,11 +33,13 @@ class BadRow:
 class BadRowError(ValueError):
     """A bad row met under the policy "raise".
 
+    Args:
+        row: Where and why.
+
     Attributes:
-        row: The `BadRow`.
+        row: Where and why.
     """
 
     def __init__(self, row: BadRow) -> None:
-        """Keep the row, so that the error survives a trip between processes."""
         super().__init__(row)
         self.row = row

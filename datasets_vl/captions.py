@@ -119,6 +119,9 @@ def read_captions(
         image_id: What names an image in the two COCO layouts: the stem of its file name
             (`COCO_train2014_000000000009`), or `"cocoid"`, the number (`9`). Take what the region features use.
 
+    Returns:
+        The captions, by image in the order of the file.
+
     Raises:
         ValueError: If the file cannot be read as any of these, if a record lacks something (the message names file and
             record), or if `split` does not occur.

@@ -6,24 +6,17 @@ process, in any order, now or in a later run.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from datasets_vl.bad_rows import BadRow, BadRowError, OnError
@@ -38,7 +31,11 @@ from datasets_vl.parquet import (
     verify_shard,
 )
 from datasets_vl.readers import RegionReader, Span, open_reader
+from datasets_vl.worker_processes import run_in_processes
 from processing_vl.region_features import InvalidRegionFeatures, RegionFeatures
+
+_NOTE = "conversion"
+_SKIPPED = "skipped"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +105,112 @@ class Conversion:
         return json.dumps({**kept, "source": reader.fingerprint}, sort_keys=True)
 
 
+class MadeShard(NamedTuple):
+    """A whole shard, the span of the source it holds, and the rows of the span that were left out."""
+
+    span: Span
+    info: ShardInfo
+    skipped: list[BadRow]
+
+
+class ShardMaker:
+    """Makes any one shard of a conversion.
+
+    Args:
+        conversion: What to do; its `feature_dim` is known.
+        folder: Where the shards go.
+        metadata: Of the shards.
+    """
+
+    def __init__(self, conversion: Conversion, folder: Path, metadata: RegionFeaturesMetadata) -> None:
+        self.conversion = conversion
+        self.folder = folder
+        self.metadata = metadata
+        self.reader = conversion.open_reader()
+        self.note = conversion.note(self.reader)
+
+    def check_folder(self) -> None:
+        """Look whether all shards in the folder belong to this conversion.
+
+        Raises:
+            ValueError: One does not.
+        """
+        for path in sorted(self.folder.glob("shard-*.parquet")):
+            with contextlib.suppress(DamagedShardError), open_shard(path) as file:  # damaged ones are made again
+                note = file.metadata.metadata.get(_NOTE.encode(), b"").decode()
+                found = read_shard_metadata(file, path)
+                if note != self.note or found != self.metadata:
+                    raise ValueError(
+                        f"{path} was made from another source or with other options ({note} {found}, now {self.note}"
+                        f" {self.metadata}): choose an empty folder, or delete this one"
+                    )
+
+    def make(self, index: int, span: Span) -> MadeShard:
+        """Make shard `index`, or keep it where it is whole already.
+
+        Args:
+            index: Number of the shard.
+            span: The rows it holds.
+
+        Returns:
+            The shard.
+
+        Raises:
+            BadRowError: A row is bad and the policy is "raise".
+        """
+        path = self.folder / shard_name(index)
+        if path.exists():
+            with contextlib.suppress(DamagedShardError):
+                return self._keep(path, span)
+        self.reader.skipped.clear()
+        with ShardFile(path, self.metadata) as file:
+            for regions in self.reader.read(span):
+                try:
+                    file.write(prepare(regions, self.conversion))
+                except InvalidRegionFeatures as error:
+                    self.reader.reject(error)
+            return self.finish(file, span, list(self.reader.skipped))
+
+    def _keep(self, path: Path, span: Span) -> MadeShard:
+        rows = verify_shard(path)
+        with open_shard(path) as file:
+            skipped = [BadRow(**row) for row in json.loads(file.metadata.metadata[_SKIPPED.encode()])]
+        if skipped and self.conversion.on_error == "raise":
+            raise BadRowError(skipped[0])
+        return MadeShard(span, ShardInfo.of(path, rows), skipped)
+
+    def finish(self, file: ShardFile, span: Span, skipped: list[BadRow]) -> MadeShard:
+        """Close a shard, with what a later run has to know inside.
+
+        Args:
+            file: All its rows are written.
+            span: The rows of the source it holds.
+            skipped: The rows left out.
+
+        Returns:
+            The shard.
+        """
+        file.finish({_NOTE: self.note, _SKIPPED: json.dumps([dataclasses.asdict(row) for row in skipped])})
+        return MadeShard(span, ShardInfo.of(file.path, file.num_rows), skipped)
+
+
+def prepare(regions: RegionFeatures, conversion: Conversion) -> RegionFeatures:
+    """Append the box numbers to the features, if asked.
+
+    Args:
+        regions: As read.
+        conversion: What was asked.
+
+    Returns:
+        As stored; features float `[R, D]` or `[R, D + 6]`.
+    """
+    if not conversion.append_box_numbers:
+        return regions
+    x1, y1, x2, y2 = regions.boxes.T / np.array([[regions.width], [regions.height]] * 2, dtype=np.float32)
+    numbers = np.stack([x1, y1, x2, y2, x2 - x1, y2 - y1], axis=1).astype(regions.features.dtype)
+    return dataclasses.replace(regions, features=np.concatenate([regions.features, numbers], axis=1))
+
+
 def convert(
     conversion: Conversion, folder: str | os.PathLike[str], *, num_proc: int = 1, show_progress: bool = True
 ) -> Manifest:
@@ -135,7 +238,7 @@ def convert(
     first = _first_good_row(reader)
     conversion = dataclasses.replace(conversion, feature_dim=first.feature_dim)
     metadata = RegionFeaturesMetadata(
-        feature_dim=_prepare(first, conversion).feature_dim,
+        feature_dim=prepare(first, conversion).feature_dim,
         num_classes=first.num_classes,
         detector=conversion.detector,
         box_policy=conversion.box_policy,
@@ -143,15 +246,79 @@ def convert(
         feature_dtype=conversion.feature_dtype,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    maker = _ShardMaker(conversion, folder, metadata)
+    maker = ShardMaker(conversion, folder, metadata)
     maker.check_folder()
-    shards: list[_MadeShard] = []
+    shards: list[MadeShard] = []
+    num_skipped = 0
     with tqdm(total=reader.total, unit=reader.unit, unit_scale=True, disable=not show_progress) as bar:
-        spans = reader.spans(conversion.shard_size)
-        made = map(maker.make, *_columns(spans)) if num_proc == 1 else _make_in_processes(maker, spans, num_proc)
+        spans = enumerate(reader.spans(conversion.shard_size))
+        if num_proc == 1:
+            made = (maker.make(index, span) for index, span in spans)
+        else:
+            made = run_in_processes(
+                ShardMaker.make, spans, build=ShardMaker, arguments=(conversion, folder, metadata), num_proc=num_proc
+            )
         for shard in made:
             shards.append(shard)
+            num_skipped += len(shard.skipped)
+            bar.set_postfix(skipped=num_skipped, refresh=False)
             bar.update(shard.span.stop - shard.span.start)
-            bar.set_postfix(skipped=sum(len(each.skipped) for each in shards))
-    shards = _without_duplicates(maker, shards)
-    return _finish(folder, metadata, shards)
+    return _finish(maker, _without_duplicates(maker, shards))
+
+
+def _first_good_row(reader: RegionReader) -> RegionFeatures:
+    with contextlib.closing(reader.read()) as rows:
+        first = next(rows, None)
+    if first is None:
+        why = f"; the first one: {reader.skipped[0]}" if reader.skipped else ""
+        raise ValueError(f"{reader.path} has no good row{why}")
+    return first
+
+
+def _without_duplicates(maker: ShardMaker, shards: list[MadeShard]) -> list[MadeShard]:
+    """Leave every image where it comes first."""
+    ids = [pq.read_table(maker.folder / shard.info.name, columns=["image_id"])["image_id"] for shard in shards]
+    counts = pc.value_counts(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string()))
+    repeated = set(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
+    if not repeated:
+        return shards
+    seen: dict[str, str] = {}
+    result = []
+    for shard, column in zip(shards, ids, strict=True):
+        bad: dict[int, BadRow] = {}
+        for row, image_id in enumerate(column.to_pylist()):
+            if image_id not in repeated:
+                continue
+            place = f"row {row} of {shard.info.name}"
+            if image_id in seen:
+                reason = f"the image comes a second time, first as {seen[image_id]}"
+                bad[row] = BadRow(maker.conversion.source, place, image_id, reason)
+            else:
+                seen[image_id] = place
+        if bad and maker.conversion.on_error == "raise":
+            raise BadRowError(next(iter(bad.values())))
+        result.append(_rewrite_without(maker, shard, bad) if bad else shard)
+    return result
+
+
+def _rewrite_without(maker: ShardMaker, shard: MadeShard, bad: dict[int, BadRow]) -> MadeShard:
+    path = maker.folder / shard.info.name
+    with ShardFile(path, maker.metadata) as file:
+        for row, regions in enumerate(iter_shard(path)):
+            if row not in bad:
+                file.write(regions)
+        return maker.finish(file, shard.span, [*shard.skipped, *bad.values()])
+
+
+def _finish(maker: ShardMaker, shards: list[MadeShard]) -> Manifest:
+    """Remove shards without rows, which streams could stumble over, and write the manifest."""
+    for shard in shards:
+        if shard.info.rows == 0:
+            (maker.folder / shard.info.name).unlink()
+    manifest = Manifest(
+        maker.metadata,
+        tuple(shard.info for shard in shards if shard.info.rows),
+        tuple(row for shard in shards for row in shard.skipped),
+    )
+    write_manifest(maker.folder, manifest)
+    return manifest

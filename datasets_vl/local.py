@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from datasets_vl.image_ids import ImageIds
 from datasets_vl.manifest import ShardInfo, read_manifest
 from datasets_vl.order import epoch_permutation
-from datasets_vl.parquet import REGION_SCHEMA, open_shard, regions_from_row
+from datasets_vl.parquet import open_shard, regions_from_row
 from datasets_vl.pretraining import PreTrainingTask
 from datasets_vl.training_data import Batch, Collator, TrainingData, batch_loader, data_fingerprint, no_example
 from processing_vl.region_features import RegionFeatures
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 # Images an Arrow record batch: few enough to build in little memory, enough that millions of images stay few batches.
 _ROWS_PER_BATCH = 256
-_BINARY_COLUMNS = frozenset(field.name for field in REGION_SCHEMA if pa.types.is_binary(field.type))
 
 
 class LocalRegions(Dataset[RegionFeatures]):
@@ -61,16 +60,15 @@ class LocalRegions(Dataset[RegionFeatures]):
         else:
             # Several data sets may share a cache folder, and all have a shard number 0.
             cache = self.cache_dir / hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:16]
-        self._batches = [
-            _filled_columns(batch)
-            for path in _arrow_files(self.folder, manifest.shards, cache)
-            for batch in _record_batches(path)
+        batches = [
+            batch for path in _arrow_files(self.folder, manifest.shards, cache) for batch in _record_batches(path)
         ]
-        self._first_rows = np.cumsum([0, *(len(columns["image_id"]) for columns in self._batches)])
+        self._batches = [_column_readers(batch) for batch in batches]
+        self._first_rows = np.cumsum([0, *(batch.num_rows for batch in batches)])
         if len(self) == 0:
             raise ValueError(f"{self.folder} holds no image")
         try:
-            self.image_ids = ImageIds(pa.concat_arrays([columns["image_id"] for columns in self._batches]))
+            self.image_ids = ImageIds(pa.concat_arrays([batch.column("image_id") for batch in batches]))
         except ValueError as error:
             raise ValueError(f"{self.folder}: {error}") from error
 
@@ -87,13 +85,7 @@ class LocalRegions(Dataset[RegionFeatures]):
             raise IndexError(f"image {position} of {len(self)} in {self.folder}")
         number = int(np.searchsorted(self._first_rows, position, side="right")) - 1
         row = int(position - self._first_rows[number])
-        return regions_from_row(
-            {
-                name: column[row].as_buffer() if name in _BINARY_COLUMNS else column[row].as_py()
-                for name, column in self._batches[number].items()
-            },
-            self.metadata,
-        )
+        return regions_from_row({name: read(row) for name, read in self._batches[number].items()}, self.metadata)
 
     def index_of(self, image_id: str) -> int:
         """The position of an image.
@@ -245,9 +237,38 @@ def _record_batches(path: Path) -> Iterator[pa.RecordBatch]:
             yield file.get_batch(number)
 
 
-def _filled_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+def _column_readers(batch: pa.RecordBatch) -> dict[str, Callable[[int], Any]]:
+    """For every column that is not empty, what gives its value in a row."""
     columns = zip(batch.schema.names, batch.columns, strict=True)
-    return {name: column for name, column in columns if column.null_count == 0}
+    return {
+        name: _BinaryColumn(column).view if pa.types.is_binary(column.type) else _ValueColumn(column).value
+        for name, column in columns
+        if column.null_count < len(column)
+    }
+
+
+class _ValueColumn:
+    def __init__(self, column: pa.Array) -> None:
+        self._column = column
+
+    def value(self, row: int) -> Any:
+        return self._column[row].as_py()
+
+
+class _BinaryColumn:
+    """Views of a binary column: Arrow's own scalars hold copies."""
+
+    def __init__(self, column: pa.Array) -> None:
+        _, offsets, values = column.buffers()
+        self._offsets = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+        # Arrow calls the buffers of a mapped file writable, but to write there is to crash.
+        self._values = memoryview(values).toreadonly()
+        self._is_valid = column.is_valid() if column.null_count else None
+
+    def view(self, row: int) -> memoryview | None:
+        if self._is_valid is not None and not self._is_valid[row].as_py():
+            return None
+        return self._values[self._offsets[row] : self._offsets[row + 1]]
 
 
 def _arrow_files(folder: Path, shards: tuple[ShardInfo, ...], cache: Path) -> list[Path]:

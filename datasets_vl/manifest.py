@@ -33,7 +33,15 @@ class ShardInfo:
 
     @classmethod
     def of(cls, path: Path, rows: int) -> ShardInfo:
-        """Measure a whole shard."""
+        """Measure a whole shard.
+
+        Args:
+            path: The shard.
+            rows: Its rows.
+
+        Returns:
+            Its entry in the manifest.
+        """
         digest = hashlib.sha256()
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
@@ -73,7 +81,14 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, name: str = MANIFEST_NAME) -> Manifest:
-        """Read the text of a manifest; `name` appears in errors.
+        """Read the text of a manifest.
+
+        Args:
+            text: What `to_json` made.
+            name: What to call the text in errors.
+
+        Returns:
+            The manifest.
 
         Raises:
             ValueError: The text is no manifest of region features.
@@ -91,6 +106,12 @@ class Manifest:
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     """Read the manifest of a folder of shards.
+
+    Args:
+        folder: With the manifest and the shards it names.
+
+    Returns:
+        The manifest.
 
     Raises:
         FileNotFoundError: The folder has none: it holds no region features, or their conversion was interrupted.
@@ -113,7 +134,12 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
-    """Write the manifest of a folder, whole or not at all."""
+    """Write the manifest of a folder, whole or not at all.
+
+    Args:
+        folder: With the shards it names.
+        manifest: What they hold.
+    """
     path = Path(folder) / MANIFEST_NAME
     partial = path.with_name(MANIFEST_NAME + ".partial")
     partial.write_text(manifest.to_json(), encoding="utf-8")
@@ -130,21 +156,19 @@ class RegionShardWriter:
         >>> with RegionShardWriter("features", RegionFeaturesMetadata(feature_dim=2048)) as writer:
         ...     for regions in itertools.islice(all_regions, writer.num_rows, None):
         ...         writer.write(regions)
+
+    Args:
+        folder: Where the shards go; made if need be.
+        metadata: Shared by all rows.
+        shard_size: Images a shard; the last one may have fewer.
+
+    Raises:
+        ValueError: A shard in the folder is damaged or belongs to another data set.
     """
 
     def __init__(
         self, folder: str | os.PathLike[str], metadata: RegionFeaturesMetadata, *, shard_size: int = 1000
     ) -> None:
-        """Make the folder, or look at what an earlier run left in it.
-
-        Args:
-            folder: Where the shards go.
-            metadata: Shared by all rows.
-            shard_size: Images a shard; the last one may have fewer.
-
-        Raises:
-            ValueError: A shard in the folder is damaged or belongs to another data set.
-        """
         if shard_size < 1:
             raise ValueError(f"shard_size is {shard_size}, expected at least 1")
         self.folder = Path(folder)

@@ -97,6 +97,9 @@ class RegionFeaturesMetadata:
             stored: Key-value metadata of a Parquet file.
             name: The file, for the error.
 
+        Returns:
+            The metadata.
+
         Raises:
             ValueError: The file was not written by this package, or by another version of it.
         """
@@ -113,6 +116,9 @@ def row_from_regions(regions: RegionFeatures, feature_dtype: str = "float16") ->
     Args:
         regions: Valid region features.
         feature_dtype: "float16" or "float32".
+
+    Returns:
+        Values by column.
 
     Raises:
         InvalidRegionFeatures: A feature or class probability is too large for the type it is stored in.
@@ -189,15 +195,18 @@ class ShardFile:
     """Writes one shard under a temporary name and gives it its own name when it is whole.
 
     Used as a context manager; leaving it through an exception leaves no shard behind.
+
+    Args:
+        path: The name the whole shard will have.
+        metadata: Of the data set; every row written must agree with it.
+
+    Attributes:
+        path: The name the whole shard will have.
+        metadata: Of the data set.
+        num_rows: Images written so far.
     """
 
     def __init__(self, path: str | os.PathLike[str], metadata: RegionFeaturesMetadata) -> None:
-        """Open the temporary file.
-
-        Args:
-            path: The name the whole shard will have.
-            metadata: Of the data set; every row written must agree with it.
-        """
         self.path = Path(path)
         self.metadata = metadata
         self.num_rows = 0
@@ -269,6 +278,9 @@ def iter_shard(
         start_row: First row to yield; row groups before it are not read.
         batch_size: Rows decoded at a time.
         columns: Optional columns to read, all when None. The required ones are always read.
+
+    Yields:
+        The images in their order.
 
     Raises:
         ValueError: The file holds no region features, or a column is unknown.

@@ -97,6 +97,9 @@ class PreTrainingTask:
             caption_index: Number of the caption in the table.
             epoch: Which pass over the data this is, from 0: every pass draws afresh.
 
+        Returns:
+            The example, without a label (None) in the form "matched".
+
         Raises:
             ValueError: If the caption describes another image than `regions`.
         """

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TypeVar
 
 from .scenes import POSITIONS, Scene, SceneObject, Stream, position_holds, relation_holds
 
+_Option = TypeVar("_Option")
+
 SIZE_WORDS = {"small": ("small", "little"), "medium": (), "large": ("large", "big")}
-TEXTURE_WORDS = {
-    "plain": (),
-    "striped": ("striped", "with stripes"),
-    "dotted": ("dotted", "with dots"),
-    "checked": ("checked", "with checks"),
-}
+TEXTURE_WORDS = {"plain": (), "striped": ("striped",), "dotted": ("dotted", "spotted"), "checked": ("checked",)}
 DIRECTION_WORDS = {
     "left of": ("left of", "to the left of"),
     "right of": ("right of", "to the right of"),
@@ -31,8 +27,8 @@ POSITION_WORDS = {
     "left": ("on the left side",),
     "right": ("on the right side",),
 }
-_DETAIL_PROBABILITY = 0.4
-OPENINGS = ("there is", "a picture of", "this image shows", "we see")
+_DETAIL_PROBABILITY = 0.3
+OPENINGS = ("", "there is", "we see")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +63,17 @@ class SceneCaption:
 
 
 def describe(scene: Scene) -> list[SceneCaption]:
-    """Write the scene's five captions.
+    """Writes the scene's five captions.
 
     Returns:
-        One caption of each form (list, direction, direction told backwards, comparison, position) in random order. A form for which a
-        scene offers nothing to say becomes a list.
+        One caption of each form (list, direction, direction told backwards, comparison, position) in random order. A form
+        for which a scene offers nothing to say becomes a list.
     """
     writer = _Writer(scene)
     captions = [
         form() for form in (writer.list, writer.direction, writer.inversion, writer.comparison, writer.position)
     ]
     return [captions[k] for k in writer.rng.permutation(len(captions))]
-
-
-def caption_words() -> list[str]:
-    """List every word a caption can hold, sorted; the comma is left out."""
-    ...
 
 
 class _Writer:
@@ -94,7 +85,7 @@ class _Writer:
 
     def list(self) -> SceneCaption:
         first, second, third = self._some_objects(3)
-        return self._sentence([self._pick(OPENINGS), first, ",", second, "and", third])
+        return self._sentence([self._pick(OPENINGS), first, ",", second, "and", third], detailed=False)
 
     def direction(self) -> SceneCaption:
         found = self._related_pair(DIRECTION_WORDS)
@@ -111,7 +102,7 @@ class _Writer:
             return self.list()
         relation, first, second = found
         words = self._pick(DIRECTION_WORDS[relation])
-        verb = self._pick(("is", "there is", "we see"))
+        verb = self._pick(("is", "we see"))
         return self._sentence([words, second, verb, first, *self._aside(first, second)], relations=(found,))
 
     def comparison(self) -> SceneCaption:
@@ -135,7 +126,7 @@ class _Writer:
         return self.list()
 
     def _aside(self, *mentioned: int) -> list[str | int]:
-        """Half of the time, add one more object to a sentence."""
+        """Adds, half of the time, one more object to a sentence."""
         rest = [k for k in range(len(self.scene.objects)) if k not in mentioned]
         return [",", "and", self._pick(rest)] if self.rng.random() < 0.5 else []
 
@@ -152,24 +143,23 @@ class _Writer:
                 return self._pick(holding), first, second
         return None
 
-    def _pick(self, options: tuple | list):
+    def _pick(self, options: Sequence[_Option]) -> _Option:
         return options[int(self.rng.random() * len(options))]
 
-    def _name(self, item: SceneObject) -> str:
-        """Name an object: article, size, texture, colour and shape, the texture sometimes behind."""
+    def _name(self, item: SceneObject, detailed: bool) -> str:
+        """Names an object: article, size, texture, colour and shape, the texture sometimes behind."""
         words = [item.colour, item.shape]
-        if TEXTURE_WORDS[item.texture] and self.rng.random() < _DETAIL_PROBABILITY:
-            texture = self._pick(TEXTURE_WORDS[item.texture])
-            words.insert(2 if texture.startswith("with") else 0, texture)
-        if SIZE_WORDS[item.size] and self.rng.random() < _DETAIL_PROBABILITY:
+        if detailed and TEXTURE_WORDS[item.texture] and self.rng.random() < _DETAIL_PROBABILITY:
+            words.insert(0, self._pick(TEXTURE_WORDS[item.texture]))
+        if detailed and SIZE_WORDS[item.size] and self.rng.random() < _DETAIL_PROBABILITY:
             words.insert(0, self._pick(SIZE_WORDS[item.size]))
         return " ".join(["an" if words[0][0] in "aeiou" else "a", *words])
 
-    def _sentence(self, parts: list[str | int], **facts: tuple) -> SceneCaption:
-        """Join words and objects (given by their index) to a sentence."""
+    def _sentence(self, parts: list[str | int], *, detailed: bool = True, **facts: tuple) -> SceneCaption:
+        """Joins words and objects (given by their index) to a sentence."""
         text, phrases = "", []
         for part in parts:
-            words = self._name(self.scene.objects[part]) if isinstance(part, int) else part
+            words = self._name(self.scene.objects[part], detailed) if isinstance(part, int) else part
             if not words:
                 continue
             text += words if words == "," or not text else " " + words

@@ -1,4 +1,7 @@
-"""A pretend detector for the built-in scenes: boxes that miss and wander, features from pixels, classes by nearest prototype."""
+"""A pretend detector for the built-in scenes.
+
+Its boxes wander and sometimes miss; its features come from the pixels in them; its classes from the nearest prototype.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from .scene_rendering import render
 from .scenes import COLOURS, RADII, SHAPES, SIZES, TEXTURES, Scene, SceneObject, Stream
 
 OBJECT_CLASSES = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
-"""Names of `object_ids`. In `class_probs` column 0 is the background and class i is column i + 1, as in bottom-up attention."""
+"""Names of `object_ids`. In `class_probs` column 0 is the background and class i is column i + 1, as in bottom-up
+attention."""
 
 ATTRIBUTE_CLASSES = tuple(f"{size} {texture}" for size in SIZES for texture in TEXTURES)
 """Names of `attribute_ids`."""
@@ -26,11 +30,11 @@ SPURIOUS_PROBABILITY = 0.3
 MIN_REGIONS = 3
 
 _JITTER = 0.05
-_NOISE = 0.12
+_NOISE = 0.1
 _TEMPERATURE = 0.6
 _PROJECTION_SEED = 20190806
 _STEPS = 256.0
-"""Features are multiples of 1/256: they survive float16 and come out the same whichever way a matrix product is summed."""
+"""Features are multiples of 1/256: they survive float16, and come out the same in whichever order a machine sums."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +51,7 @@ class SceneDetections:
 
 
 def detect(scene: Scene, pixels: np.ndarray | None = None, *, feature_dim: int = 128) -> SceneDetections:
-    """Detect the objects of a scene as an imperfect detector would.
+    """Detects the objects of a scene as an imperfect detector would.
 
     The ground truth decides only where the boxes lie; everything else is read from the pixels.
 
@@ -89,7 +93,7 @@ def detect(scene: Scene, pixels: np.ndarray | None = None, *, feature_dim: int =
 
 
 def _propose_boxes(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw boxes `[R, 4]` float32 around most objects and on empty ground, and the object of each (-1: none)."""
+    """Draws boxes `[R, 4]` float32 around most objects and on empty ground, and the object of each (-1: none)."""
     truth = np.array([item.box for item in scene.objects])
     everything = np.arange(len(truth))
     found = everything[rng.random(len(truth)) >= MISS_PROBABILITY]
@@ -106,7 +110,7 @@ def _propose_boxes(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 
 def _boxes_on_ground(scene: Scene, truth: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw `count` boxes `[count, 4]` inside the picture, each the one of eight tries that covers objects least."""
+    """Draws `count` boxes `[count, 4]` inside the picture, each the one of eight tries that covers objects least."""
     extent = np.array([scene.width, scene.height])
     sides = rng.uniform(10, 36, size=(count, 8, 2))
     corners = rng.random((count, 8, 2)) * (extent - sides)
@@ -117,7 +121,7 @@ def _boxes_on_ground(scene: Scene, truth: np.ndarray, count: int, rng: np.random
 
 
 def _classify(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Softmax over squared distances to prototypes, summed up to classes.
+    """Takes the softmax over squared distances to prototypes, summed up to classes.
 
     Args:
         descriptors: float32 `[R, DESCRIPTOR_SIZE]`.
@@ -138,10 +142,11 @@ def _classify(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _prototypes() -> tuple[np.ndarray, np.ndarray]:
-    """Descriptors of every kind of object, seen perfectly.
+    """Computes the descriptors of every kind of object, seen perfectly.
 
     Returns:
-        float64 `[1 + 80 * 12, appearance]` (empty ground, then the attributes of each class) and half the squared length of each row.
+        float64 `[1 + 80 * 12, appearance]` (empty ground, then the attributes of each class) and half the squared
+        length of each row.
     """
     kinds = [(size, texture) for size in SIZES for texture in TEXTURES]
     cell = 40
@@ -160,7 +165,7 @@ def _prototypes() -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _projection(feature_dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """A fixed random layer, weights `[DESCRIPTOR_SIZE, feature_dim]` and biases, the same for every data set."""
+    """Draws a fixed random layer: weights `[DESCRIPTOR_SIZE, feature_dim]` and biases, the same for every data set."""
     rng = np.random.Generator(np.random.Philox(_PROJECTION_SEED))
     weights = rng.standard_normal((feature_dim, DESCRIPTOR_SIZE)).T / DESCRIPTOR_SIZE**0.5
     centre = np.zeros(DESCRIPTOR_SIZE)
@@ -169,7 +174,7 @@ def _projection(feature_dim: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _project(descriptors: np.ndarray, feature_dim: int) -> np.ndarray:
-    """Turn descriptors into features: random projection, then ReLU, `[R, DESCRIPTOR_SIZE]` -> float32 `[R, D]`."""
+    """Turns descriptors into features: random projection, then ReLU, `[R, DESCRIPTOR_SIZE]` -> float32 `[R, D]`."""
     weights, bias = _projection(feature_dim)
     return _rounded((descriptors.astype(np.float64) @ weights + bias).clip(0, None) * 2, _STEPS)
 

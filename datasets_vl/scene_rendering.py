@@ -30,32 +30,34 @@ def render(scene: Scene) -> np.ndarray:
     """Draws a scene.
 
     Returns:
-        uint8 ``[height, width, 3]``: the objects on a grey ground with a faint tint, uneven light and pixel noise.
+        uint8 `[height, width, 3]`: the objects on a grey ground with a faint tint, uneven light and pixel noise.
     """
     rng = scene.generator(Stream.PIXELS)
-    tint = _GROUND + rng.uniform(-8, 8, size=3)
-    slope_x, slope_y = rng.uniform(-8, 8, size=2)
-    light = slope_y * np.linspace(-1, 1, scene.height)[:, None] + slope_x * np.linspace(-1, 1, scene.width)
+    tint = (_GROUND + rng.uniform(-8, 8, size=3)).astype(np.float32)
+    slope_x, slope_y = rng.uniform(-8, 8, size=2).astype(np.float32)
+    from_top, from_left = (np.linspace(-1, 1, n, dtype=np.float32) for n in (scene.height, scene.width))
+    light = slope_y * from_top[:, None] + slope_x * from_left
     canvas = tint + light[..., None]
     for item in scene.objects:
         _paint(canvas, item)
     noise = np.frombuffer(rng.bytes(canvas.size), dtype=np.uint8).reshape(canvas.shape) >> 4
     canvas += noise
-    return np.clip(canvas - 8, 0, 255).astype(np.uint8)
+    canvas -= 8
+    return np.clip(canvas, 0, 255, out=canvas).astype(np.uint8)
 
 
 def _paint(canvas: np.ndarray, item: SceneObject) -> None:
-    """Draws one object onto a float canvas ``[height, width, 3]``, in place."""
+    """Draws one object onto a float canvas `[height, width, 3]`, in place."""
     reach = math.ceil(item.radius * 1.3)
     top, left = max(0, math.floor(item.y) - reach), max(0, math.floor(item.x) - reach)
     patch = canvas[top : math.floor(item.y) + reach + 1, left : math.floor(item.x) + reach + 1]
-    dy = (np.arange(top, top + patch.shape[0]) + 0.5 - item.y)[:, None] / item.radius
-    dx = (np.arange(left, left + patch.shape[1]) + 0.5 - item.x) / item.radius
+    dy = (np.arange(top, top + patch.shape[0], dtype=np.float32) + (0.5 - item.y))[:, None] / item.radius
+    dx = (np.arange(left, left + patch.shape[1], dtype=np.float32) + (0.5 - item.x)) / item.radius
     cosine, sine = math.cos(item.tilt), math.sin(item.tilt)
     u, v = cosine * dx + sine * dy, cosine * dy - sine * dx
     inside = _inside(item.shape, u, v)
-    brightness = item.shade * np.where(_pattern(item.texture, u, v), 1 - _PATTERN_CONTRAST, 1.0)
-    colour = np.array(RGB[item.colour], dtype=np.float64)
+    brightness = item.shade * (1 - np.float32(_PATTERN_CONTRAST) * _pattern(item.texture, u, v))
+    colour = np.array(RGB[item.colour], dtype=np.float32)
     if item.colour == "black":  # a darker black would show no pattern
         colour = colour + 50 * (1 - brightness[..., None]) / _PATTERN_CONTRAST
     else:
@@ -64,10 +66,10 @@ def _paint(canvas: np.ndarray, item: SceneObject) -> None:
 
 
 def _inside(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Says which points of the unit square (``u`` to the right, ``v`` down, -1 to 1) belong to a shape.
+    """Says which points of the unit square (`u` to the right, `v` down, -1 to 1) belong to a shape.
 
     Returns:
-        bool, the common shape of ``u`` and ``v``.
+        bool, the common shape of `u` and `v`.
     """
     if shape == "circle":
         return u * u + v * v <= 1
@@ -95,7 +97,7 @@ def _inside(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _pattern(texture: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Says which points of the unit square take the darker shade of a texture; broadcasts like ``_inside``."""
+    """Says which points of the unit square take the darker shade of a texture; broadcasts like `_inside`."""
     if texture == "plain":
         return np.zeros(np.broadcast_shapes(u.shape, v.shape), dtype=bool)
     if texture == "striped":

@@ -1,7 +1,7 @@
 """The built-in synthetic data set: what a scene is, and what is true of it.
 
-A scene is a handful of coloured, textured shapes on a grey ground. This file draws scenes at random and keeps their ground truth; pixels,
-detected regions, captions and files are made from it by the neighbouring ``scene_*.py`` files.
+A scene is a handful of coloured, textured shapes on a grey ground. This file draws scenes at random and keeps their
+ground truth; the neighbouring `scene_*.py` files make pixels, detected regions, captions and files of it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ RADII = {"small": (5.5, 7.0), "medium": (9.0, 10.5), "large": (13.0, 14.5)}
 """Smallest and largest radius in pixels of each size."""
 
 RELATIONS = ("left of", "right of", "above", "below", "next to", "bigger than", "smaller than")
-"""Relations of an ordered pair of objects, see [`relation_holds`]."""
+"""Relations of an ordered pair of objects, see `relation_holds`."""
 
 POSITIONS = ("top", "bottom", "left", "right")
-"""Places of one object in the picture, see [`position_holds`]."""
+"""Places of one object in the picture, see `position_holds`."""
 
 _CELL = 32
 _MAX_TILT = math.radians(12)
@@ -45,10 +45,10 @@ class SceneObject:
     """One shape of a scene.
 
     Attributes:
-        shape: One of ``SHAPES``.
-        colour: One of ``COLOURS``.
-        texture: One of ``TEXTURES``.
-        size: One of ``SIZES``.
+        shape: One of `SHAPES`.
+        colour: One of `COLOURS`.
+        texture: One of `TEXTURES`.
+        size: One of `SIZES`.
         x: Centre in pixels from the left.
         y: Centre in pixels from the top.
         radius: Half of the object's width in pixels.
@@ -68,7 +68,7 @@ class SceneObject:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """``x1, y1, x2, y2`` in pixels."""
+        """Corners x1, y1, x2, y2 in pixels."""
         return (self.x - self.radius, self.y - self.radius, self.x + self.radius, self.y + self.radius)
 
 
@@ -77,7 +77,7 @@ class Scene:
     """A picture's ground truth.
 
     Attributes:
-        split: One of ``SPLITS``.
+        split: One of `SPLITS`.
         index: Number of the scene in its split.
         seed: Seed of the data set.
         width: Pixels.
@@ -111,7 +111,7 @@ def make_scene(index: int, *, split: str = "train", seed: int = 0) -> Scene:
 
     Args:
         index: Number of the scene in its split, from 0.
-        split: One of ``SPLITS``.
+        split: One of `SPLITS`.
         seed: Seed of the data set, not negative.
 
     Raises:
@@ -123,7 +123,7 @@ def make_scene(index: int, *, split: str = "train", seed: int = 0) -> Scene:
         raise ValueError(f"index and seed must not be negative, got index={index}, seed={seed}")
     rng = _generator(seed, split, index, Stream.LAYOUT)
     columns, rows = (int(n) for n in rng.integers((3, 3), (6, 5)))
-    cells = rng.permutation(columns * rows)[: rng.integers(3, 8)]
+    cells = rng.permutation(columns * rows)[: 3 + rng.binomial(4, 0.3)]
     objects = tuple(_draw_object(rng, *divmod(int(cell), columns)) for cell in cells)
     return Scene(split=split, index=index, seed=seed, width=columns * _CELL, height=rows * _CELL, objects=objects)
 
@@ -150,10 +150,11 @@ def _draw_object(rng: np.random.Generator, row: int, column: int) -> SceneObject
 
 
 def relation_holds(relation: str, first: SceneObject, second: SceneObject) -> bool:
-    """Says whether ``first`` stands in ``relation`` to ``second``.
+    """Says whether `first` stands in `relation` to `second`.
 
-    A direction holds when the centres differ by at least 10 pixels that way and at least as much as across it; "next to" when less than
-    14 pixels lie between the two outlines' circles; "bigger than" and "smaller than" compare the names of the sizes.
+    A direction holds when the centres differ by at least 10 pixels that way and at least as much as across it; "next
+    to" when less than 14 pixels lie between the circles around both; "bigger than" and "smaller than" compare sizes by
+    name.
 
     Raises:
         ValueError: If the relation is unknown.

@@ -17,7 +17,8 @@ class ViLBertEncoder(nn.Module):
     """Text layers, image layers and the co-attention layers between them.
 
     Co-attention layer k runs when `text_coattention_ids[k]` text layers and `visual_coattention_ids[k]` image layers
-    have run. Within a block the text goes first, as in vilbert-multi-task; only dynamic attention can tell.
+    have run. Before it the text goes first; behind the last one the image does, as in vilbert-multi-task. Only dynamic
+    attention, whose gates read the text, can tell.
 
     Args:
         config: The model's configuration.
@@ -57,9 +58,12 @@ class ViLBertEncoder(nn.Module):
             meets = meeting < len(self.coattention_layers)
             text_end = config.text_coattention_ids[meeting] if meets else config.num_hidden_layers
             visual_end = config.visual_coattention_ids[meeting] if meets else config.visual_num_hidden_layers
-            _run_block(text, self.text_layers, text_done, text_end, config.frozen_text_layers)
+            if meets:
+                _run_block(text, self.text_layers, text_done, text_end, config.frozen_text_layers)
             gate = _gate(text, regions) if config.dynamic_attention else None
             _run_block(regions, self.visual_layers, visual_done, visual_end, config.frozen_visual_layers, gate)
+            if not meets:
+                _run_block(text, self.text_layers, text_done, text_end, config.frozen_text_layers)
             text_done, visual_done = text_end, visual_end
             if meeting == 0 and pair_index is not None:
                 text.rearrange(pair_index[:, 0])

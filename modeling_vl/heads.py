@@ -317,5 +317,5 @@ class PreTrainingHeads(nn.Module):
             return torch.zeros_like(real)
         place = torch.zeros_like(real[:, :1], dtype=torch.long)
         if self.config.global_region == "last":
-            place = real.sum(1, keepdim=True).clamp(min=1) - 1
+            place = real.long().cumsum(1).argmax(1, keepdim=True)  # the last real one, also behind masked places
         return torch.zeros_like(real).scatter(1, place, True)

@@ -10,14 +10,17 @@ import numpy as np
 class InvalidRegionFeatures(ValueError):
     """Region features that no model should see.
 
+    Args:
+        image_id: The image the features belong to.
+        reason: What is wrong, without the image id.
+
     Attributes:
         image_id: The image the features belong to.
         reason: What is wrong, without the image id.
     """
 
     def __init__(self, image_id: str, reason: str) -> None:
-        """Keep both parts, so that the error survives a trip between processes."""
-        super().__init__(image_id, reason)
+        super().__init__(image_id, reason)  # both, so that the error survives a trip between processes
         self.image_id = image_id
         self.reason = reason
 

@@ -29,7 +29,10 @@ class H5Reader(KeyedReader):
 
     def _list_names(self) -> list[str]:
         with self._open() as file:
-            return list(file)
+            try:
+                return list(file)
+            except RuntimeError as error:
+                raise ValueError(f"{self.path} is damaged: {error}") from error
 
     def _raw_rows(self, span: Span | None) -> Iterator[RawRow]:
         names = self._names_of(span)

@@ -6,6 +6,8 @@ import pickle
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from datasets_vl.readers.base import KeyedReader, RawRow, Span, import_extra
 from datasets_vl.readers.fields import UnreadableRowError
 from datasets_vl.safe_pickle import load_pickle
@@ -38,22 +40,27 @@ class LmdbReader(KeyedReader):
         with self._open() as environment, environment.begin() as transaction:
             index = transaction.get(_INDEX)
             if index is not None:
-                try:
-                    keys = load_pickle(index)
-                except pickle.UnpicklingError as error:
-                    raise ValueError(f"{self.path}, key 'keys': {error}") from error
-                return [key.decode() if isinstance(key, bytes) else str(key) for key in keys]
+                return self._parse_index(index)
             if transaction.get(_TENSORPACK_INDEX) is not None:
                 raise ValueError(
                     f"{self.path} was written by tensorpack, which stores msgpack, not pickles: not readable"
                 )
-            return [key.decode() for key in transaction.cursor().iternext(values=False)]
+            return [key.decode(errors="replace") for key in transaction.cursor().iternext(values=False)]
+
+    def _parse_index(self, index: bytes) -> list[str]:
+        try:
+            keys = load_pickle(index)
+        except pickle.UnpicklingError as error:
+            raise ValueError(f"{self.path}, key 'keys': {error}") from error
+        if not isinstance(keys, (list, tuple, np.ndarray)):
+            raise ValueError(f"{self.path}, key 'keys': holds a {type(keys).__name__}, expected a list of image ids")
+        return [key.decode(errors="replace") if isinstance(key, bytes) else str(key) for key in keys]
 
     def _raw_rows(self, span: Span | None) -> Iterator[RawRow]:
         names = self._names_of(span)  # before opening: one process must not open a data base twice
         with self._open() as environment, environment.begin() as transaction:
             for name in names:
-                value = transaction.get(name.encode())
+                value = transaction.get(name.encode()) if name else None
                 yield RawRow(self.path, f"key {name!r}", name, lambda value=value: _parse(value))
 
 

@@ -1,0 +1,97 @@
+"""Convert raw region features to Parquet shards with a manifest.
+
+Bottom-up-attention TSV files (ViLBERT, LXMERT, VOLTA), with names for what they hold:
+
+    python examples/convert_region_features.py train2014_obj36.tsv coco_train --format tsv \
+        --detector "bottom-up attention" --box-policy "36 fixed" --num-proc 4
+
+MILVLG's NPZ folders; here row 0 of every file is the whole image, and bad files are left out and listed:
+
+    python examples/convert_region_features.py features flickr8k --format npz --global-region --on-error skip
+
+vilbert-multi-task's NPY folders, LMDB data bases and VOLTA's HDF5 files (these two need `modeling-vl[formats]`):
+
+    python examples/convert_region_features.py npy_folder out --format npy
+    python examples/convert_region_features.py coco_trainval.lmdb out --format lmdb
+    python examples/convert_region_features.py train_boxes36.h5 out --format h5
+
+UNITER's NPZ folders, whose boxes need a table of image sizes (CSV `image_id,width,height`, or JSON):
+
+    python examples/convert_region_features.py npz_folder out --format uniter --image-sizes sizes.csv
+
+Features for VisualBERT's Flickr30k checkpoints (2048 numbers and six of the box):
+
+    python examples/convert_region_features.py flickr30k.tsv out --format tsv --append-box-numbers
+
+An interrupted run goes on when it is started again with the same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from datasets_vl.convert import Conversion, convert
+from datasets_vl.manifest import MANIFEST_NAME
+from datasets_vl.readers import READERS
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help="raw file or folder")
+    parser.add_argument("folder", help="where the shards and the manifest go")
+    parser.add_argument("--format", required=True, choices=list(READERS))
+    parser.add_argument("--shard-size", type=int, default=1000, help="images a shard (default: 1000)")
+    parser.add_argument("--num-proc", type=int, default=1, help="processes that convert (default: 1)")
+    parser.add_argument(
+        "--on-error",
+        choices=["raise", "skip"],
+        default="raise",
+        help="stop at a bad row, or leave it out and list it in the manifest (default: raise)",
+    )
+    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the stored features")
+    parser.add_argument("--feature-dim", type=int, help="numbers a region must have (default: as the first)")
+    parser.add_argument("--append-box-numbers", action="store_true", help="x1 y1 x2 y2 w h as shares of the image")
+    parser.add_argument("--global-region", action="store_true", help="row 0 of every image is the whole image")
+    parser.add_argument("--detector", help="where the features come from; kept in the metadata")
+    parser.add_argument("--box-policy", help="how regions were chosen; kept in the metadata")
+    parser.add_argument("--fields", help="names of a TSV file's fields, separated by commas (default: detected)")
+    parser.add_argument("--image-sizes", help="table of image sizes, for uniter")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Convert, then say what was written and what was left out."""
+    arguments = parse_arguments()
+    try:
+        conversion = Conversion(
+            source=arguments.source,
+            format=arguments.format,
+            shard_size=arguments.shard_size,
+            on_error=arguments.on_error,
+            feature_dtype=arguments.dtype,
+            feature_dim=arguments.feature_dim,
+            append_box_numbers=arguments.append_box_numbers,
+            has_global_region=arguments.global_region,
+            detector=arguments.detector,
+            box_policy=arguments.box_policy,
+            fields=tuple(arguments.fields.split(",")) if arguments.fields else None,
+            image_sizes=arguments.image_sizes,
+        )
+        manifest = convert(conversion, arguments.folder, num_proc=arguments.num_proc)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; start again with the same arguments to go on")
+    metadata = manifest.metadata
+    print(
+        f"{manifest.num_rows} images with {metadata.feature_dim} numbers a region in {len(manifest.shards)} shards,"
+        f" {len(manifest.skipped)} rows left out; see {arguments.folder}/{MANIFEST_NAME}"
+    )
+    for row in manifest.skipped[:10]:
+        print(f"  left out: {row}")
+
+
+if __name__ == "__main__":
+    main()

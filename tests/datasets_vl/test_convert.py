@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from datasets_vl.bad_rows import BadRowError
+from datasets_vl.convert import Conversion, convert, prepare
+from datasets_vl.manifest import Manifest, read_manifest
+from datasets_vl.parquet import RegionFeaturesMetadata, iter_shard
+from datasets_vl.worker_processes import run_in_processes
+from processing_vl.region_features import RegionFeatures
+from tests.datasets_vl.readers.raw_formats import (
+    assert_equal,
+    raw_image,
+    tsv_line,
+    write_h5,
+    write_lmdb,
+    write_npy,
+    write_npz,
+    write_tsv,
+    write_uniter,
+)
+from tests.random_regions import random_regions
+
+IMAGES = [raw_image(i, regions=2 + i % 3) for i in range(11)]
+IDS = [image["img_id"] for image in IMAGES]
+BAD = tsv_line({**raw_image(99), "img_w": 20})
+
+
+def run(source: Path, folder: Path, format: str = "tsv", *, num_proc: int = 1, **options: Any) -> Manifest:
+    conversion = Conversion(source=str(source), format=format, **{"shard_size": 4, **options})
+    return convert(conversion, folder, num_proc=num_proc, show_progress=False)
+
+
+def images_of(folder: Path) -> list[RegionFeatures]:
+    return [regions for shard in read_manifest(folder).shards for regions in iter_shard(folder / shard.name)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write(format: str, folder: Path) -> tuple[Path, dict[str, str]]:
+    if format == "lmdb":
+        pytest.importorskip("lmdb", reason="needs the extra `formats`")
+        return write_lmdb(folder / "a.lmdb", {image["img_id"]: image for image in IMAGES}), {}
+    if format == "h5":
+        pytest.importorskip("h5py", reason="needs the extra `formats`")
+    options = {"image_sizes": str(folder / "sizes.csv")} if format == "uniter" else {}
+    writers = {"tsv": write_tsv, "npz": write_npz, "npy": write_npy, "h5": write_h5, "uniter": write_uniter}
+    return writers[format](folder / f"a_{format}", IMAGES), options
+
+
+@pytest.mark.parametrize("format", ["tsv", "npz", "npy", "lmdb", "h5", "uniter"])
+def test_every_format_becomes_the_same_shards_in_one_and_in_two_processes(tmp_path: Path, format: str) -> None:
+    source, options = write(format, tmp_path)
+    manifest = run(source, tmp_path / "one", format, feature_dtype="float32", **options)
+    assert [(shard.name, shard.rows) for shard in manifest.shards] == [
+        ("shard-00000.parquet", 4),
+        ("shard-00001.parquet", 4),
+        ("shard-00002.parquet", 3),
+    ]
+    assert manifest == read_manifest(tmp_path / "one")
+    assert [regions.image_id for regions in images_of(tmp_path / "one")] == IDS
+    if format != "uniter":
+        for regions, image in zip(images_of(tmp_path / "one"), IMAGES, strict=True):
+            assert_equal(regions, image)
+    run(source, tmp_path / "two", format, num_proc=2, feature_dtype="float32", **options)
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_the_metadata_say_what_was_asked(tmp_path: Path) -> None:
+    whole = np.array([[0, 0, 640, 480]], np.float32)
+    images = [{**image, "boxes": np.concatenate([whole, image["boxes"][1:]])} for image in IMAGES]
+    source = write_npy(tmp_path / "npy", images)
+    manifest = run(source, tmp_path / "out", "npy", has_global_region=True, detector="X152", box_policy="100 fixed")
+    assert manifest.metadata == RegionFeaturesMetadata(8, 5, "X152", "100 fixed", True, "float16")
+    assert all(regions.has_global_region for regions in images_of(tmp_path / "out"))
+    with pytest.raises(BadRowError, match="of region 0 should be the whole image"):
+        run(write_npy(tmp_path / "others", IMAGES), tmp_path / "no", "npy", has_global_region=True)
+
+
+def test_the_six_box_numbers_are_appended(tmp_path: Path) -> None:
+    run(write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "out", append_box_numbers=True, feature_dtype="float32")
+    assert read_manifest(tmp_path / "out").metadata.feature_dim == 14
+    boxes = np.array([[64, 48, 320, 120]], np.float32)
+    regions = random_regions(1, boxes=boxes)
+    conversion = Conversion(source="", format="tsv", append_box_numbers=True)
+    expected = np.array([[0.1, 0.1, 0.5, 0.25, 0.4, 0.15]])
+    np.testing.assert_allclose(prepare(regions, conversion).features[:, 8:], expected, atol=2e-4)
+    np.testing.assert_array_equal(prepare(regions, conversion).features[:, :8], regions.features)
+    for found, image in zip(images_of(tmp_path / "out"), IMAGES, strict=True):
+        np.testing.assert_allclose(found.features[:, 8], image["boxes"][:, 0] / 640, rtol=1e-6)
+        np.testing.assert_allclose(
+            found.features[:, 13], (image["boxes"][:, 3] - image["boxes"][:, 1]) / 480, rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("num_proc", [1, 2])
+def test_bad_rows_stop_the_conversion_or_are_listed(tmp_path: Path, num_proc: int) -> None:
+    lines = [tsv_line(image) for image in IMAGES]
+    too_large = {**raw_image(98), "features": np.full((3, 8), 1e5, np.float32)}
+    source = tmp_path / "a.tsv"
+    source.write_text("".join([*lines[:5], BAD, tsv_line(too_large), *lines[5:], lines[0][:99] + "\n"]))
+    with pytest.raises(BadRowError, match=r"a\.tsv, line 6, image 'COCO_train2014_0+99': box .* leaves the image"):
+        run(source, tmp_path / "out", num_proc=num_proc)
+    assert (tmp_path / "out" / "shard-00000.parquet").exists()
+
+    manifest = run(source, tmp_path / "out", on_error="skip", num_proc=num_proc)
+    assert [regions.image_id for regions in images_of(tmp_path / "out")] == IDS
+    assert [shard.rows for shard in manifest.shards] == [4, 2, 4, 1]
+    assert [(row.file, row.location, row.image_id) for row in manifest.skipped] == [
+        (str(source), "line 6", "COCO_train2014_000000000099"),
+        (str(source), "line 7", "COCO_train2014_000000000098"),
+        (str(source), "line 14", IDS[0]),
+    ]
+    assert "which float16 cannot hold" in manifest.skipped[1].reason
+    stored = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert stored["num_skipped"] == 3 and stored["num_rows"] == 11
+
+    with pytest.raises(BadRowError, match="line 6"):  # what was left out is not forgotten
+        run(source, tmp_path / "out")
+
+
+def test_the_first_good_row_decides_what_the_rows_must_be(tmp_path: Path) -> None:
+    images = [*IMAGES[:2], raw_image(50, dim=7), raw_image(51, classes=4)]
+    fields = ["image_id", "image_w", "image_h", "num_boxes", "boxes", "features", "cls_prob"]
+    source = write_tsv(tmp_path / "a.tsv", images, fields)
+    source.write_text("x\ty\n" + source.read_text())
+    manifest = run(source, tmp_path / "out", on_error="skip", fields=tuple(fields))
+    assert (manifest.metadata.feature_dim, manifest.metadata.num_classes) == (8, 5)
+    assert [row.reason for row in manifest.skipped] == [
+        "2 fields, expected 7: cut off?",
+        "features have 7 numbers a region, expected 8",
+        "num_classes is 4, the data set has 5",
+    ]
+
+
+def test_a_source_without_good_rows_is_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "a.tsv"
+    source.write_text(BAD)
+    with pytest.raises(ValueError, match=r"a\.tsv has no good row; the first one: .*a\.tsv, line 1"):
+        run(source, tmp_path / "out", on_error="skip")
+    source.write_text("")
+    with pytest.raises(ValueError, match="first line of .* has 1 fields"):
+        run(source, tmp_path / "out", on_error="skip")
+
+
+def test_shards_without_rows_are_not_listed(tmp_path: Path) -> None:
+    source = tmp_path / "a.tsv"
+    lines = [tsv_line(image) for image in IMAGES[:3]]
+    source.write_text("".join([*lines[:2], BAD, BAD, lines[2]]))
+    for _ in range(2):
+        manifest = run(source, tmp_path / "out", on_error="skip", shard_size=2)
+        assert [shard.name for shard in manifest.shards] == ["shard-00000.parquet", "shard-00002.parquet"]
+        assert sorted(contents(tmp_path / "out")) == ["manifest.json", *(shard.name for shard in manifest.shards)]
+        assert len(manifest.skipped) == 2
+
+
+def test_an_image_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
+    source = write_tsv(tmp_path / "a.tsv", [*IMAGES[:6], IMAGES[1], *IMAGES[6:], IMAGES[1]])
+    with pytest.raises(BadRowError, match=r"row 2 of shard-00001\.parquet, image 'COCO_train2014_0+1': the image"):
+        run(source, tmp_path / "out")
+    manifest = run(source, tmp_path / "out", on_error="skip")
+    assert [regions.image_id for regions in images_of(tmp_path / "out")] == IDS
+    assert [row.location for row in manifest.skipped] == [
+        "row 2 of shard-00001.parquet",
+        "row 0 of shard-00003.parquet",
+    ]
+    assert "first as row 1 of shard-00000.parquet" in manifest.skipped[0].reason
+    before = contents(tmp_path / "out")
+    run(source, tmp_path / "out", on_error="skip")
+    run(source, tmp_path / "again", on_error="skip", num_proc=2)
+    assert contents(tmp_path / "out") == contents(tmp_path / "again") == before
+
+
+def test_whole_shards_are_kept_and_damaged_ones_made_again(tmp_path: Path) -> None:
+    source = write_tsv(tmp_path / "a.tsv", IMAGES)
+    run(source, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    paths = [tmp_path / "out" / f"shard-0000{i}.parquet" for i in range(3)]
+    damaged = bytearray(before[paths[1].name])
+    damaged[300] ^= 1
+    paths[1].write_bytes(damaged)
+    paths[2].write_bytes(before[paths[2].name][:500])
+    kept = paths[0].stat()
+    run(source, tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+    assert (paths[0].stat().st_mtime_ns, paths[0].stat().st_ino) == (kept.st_mtime_ns, kept.st_ino)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"shard_size": 5}, {"append_box_numbers": True}, {"feature_dtype": "float32"}, {"detector": "other"}, {}],
+)
+def test_shards_of_another_conversion_are_not_mixed_in(tmp_path: Path, change: dict[str, Any]) -> None:
+    run(write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "out")
+    source = write_tsv(tmp_path / "a.tsv", IMAGES if change else IMAGES[:-1])
+    with pytest.raises(ValueError, match=r"shard-00000\.parquet was made from another source or with other options"):
+        run(source, tmp_path / "out", **change)
+
+
+def test_impossible_arguments_are_refused(tmp_path: Path) -> None:
+    source = write_tsv(tmp_path / "a.tsv", IMAGES)
+    with pytest.raises(ValueError, match="shard_size is 0"):
+        run(source, tmp_path / "out", shard_size=0)
+    with pytest.raises(ValueError, match="num_proc is 0"):
+        run(source, tmp_path / "out", num_proc=0)
+
+
+def test_the_shards_are_plain_parquet(tmp_path: Path) -> None:
+    run(write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "out")
+    table = pq.read_table(tmp_path / "out" / "shard-00000.parquet")
+    assert table["image_id"].to_pylist() == IDS[:4]
+    assert table["num_regions"].to_pylist() == [2, 3, 4, 2]
+
+
+@dataclasses.dataclass
+class Worker:
+    base: int
+
+    def add(self, number: int) -> int:
+        if number == 99:
+            os._exit(1)
+        return self.base + number
+
+
+def test_processes_give_results_in_order_and_take_endless_jobs() -> None:
+    jobs = ((number,) for number in itertools.count())
+    results = run_in_processes(Worker.add, jobs, build=Worker, arguments=(100,), num_proc=2)
+    assert list(itertools.islice(results, 30)) == list(range(100, 130))
+    results.close()
+
+
+def test_a_process_that_dies_is_an_error_not_a_hang() -> None:
+    results = run_in_processes(Worker.add, [(1,), (99,)], build=Worker, arguments=(0,), num_proc=2)
+    with pytest.raises(RuntimeError, match="a worker process died"):
+        list(results)

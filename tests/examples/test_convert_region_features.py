@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import base64
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets_vl.manifest import read_manifest
+from datasets_vl.parquet import iter_shard
+from tests.datasets_vl.readers.raw_formats import raw_image, tsv_line, write_tsv
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "convert_region_features.py"
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, str(SCRIPT), *map(str, arguments)]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_script_converts_and_says_what_it_did(tmp_path: Path) -> None:
+    source = write_tsv(tmp_path / "a.tsv", [raw_image(i) for i in range(5)])
+    with open(source, "a") as file:
+        file.write(tsv_line({**raw_image(9), "img_w": 20}))
+    options = [
+        "--format",
+        "tsv",
+        "--shard-size",
+        "2",
+        "--on-error",
+        "skip",
+        "--append-box-numbers",
+        "--dtype",
+        "float32",
+        "--detector",
+        "BUTD",
+    ]
+    done = run(source, tmp_path / "out", *options, "--box-policy", "36 fixed")
+    assert done.returncode == 0, done.stderr
+    assert "5 images with 14 numbers a region in 3 shards, 1 rows left out" in done.stdout
+    assert f"left out: {source}, line 6, image 'COCO_train2014_000000000009': box" in done.stdout
+    assert "100%" in done.stderr and "skipped=1" in done.stderr
+    metadata = read_manifest(tmp_path / "out").metadata
+    assert (metadata.feature_dim, metadata.feature_dtype) == (14, "float32")
+    assert (metadata.detector, metadata.box_policy, metadata.has_global_region) == ("BUTD", "36 fixed", False)
+
+
+def test_mistakes_are_told_in_one_line(tmp_path: Path) -> None:
+    source = tmp_path / "a.tsv"
+    source.write_text(tsv_line({**raw_image(9), "img_w": 20}))
+    for arguments, reason in (
+        ((source, tmp_path / "out", "--format", "tsv"), f"BadRowError: {source}, line 1, image 'COCO_train2014_0"),
+        (
+            (source, tmp_path / "out", "--format", "npz", "--fields", "a,b"),
+            "ValueError: the format 'npz' has no",
+        ),
+        ((tmp_path / "nowhere", tmp_path / "out", "--format", "npz"), "FileNotFoundError: "),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith(reason) and done.stderr.count("\n") == 1
+
+
+def alive_in_session(session: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            status = (entry / "stat").read_text().rsplit(")", 1)[1].split() if entry.name.isdigit() else []
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if status and int(status[3]) == session and status[0] != "Z":
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for left-over processes in /proc")
+@pytest.mark.parametrize("num_proc", [1, 2])
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, num_proc: int) -> None:
+    source = write_tsv(tmp_path / "a.tsv", [raw_image(i, regions=20, dim=1024) for i in range(150)])
+    options = ("--format", "tsv", "--shard-size", "3", "--num-proc", str(num_proc))
+    out = tmp_path / "out"
+
+    killed = subprocess.Popen(command(source, out, *options), stderr=subprocess.DEVNULL, start_new_session=True)
+    while len(list(out.glob("shard-*.parquet"))) < 3:
+        assert killed.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+
+    patience = time.monotonic() + 20
+    while alive_in_session(killed.pid):
+        assert time.monotonic() < patience, "processes outlived the run that started them"
+        time.sleep(0.02)
+    kept = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.glob("shard-*.parquet")}
+    assert 3 <= len(kept) < 50
+    assert not (out / "manifest.json").exists()
+
+    done = run(source, out, *options)
+    assert done.returncode == 0, done.stderr
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in kept} == kept
+    assert run(source, tmp_path / "whole", *options[:-1], "1").returncode == 0
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_genuine_features(tmp_path: Path, real_data: Path) -> None:
+    source = real_data / "coco_butd10" / "train2014_obj36.tsv"
+    done = run(source, tmp_path, "--format", "tsv")
+    assert "10 images with 2048 numbers a region in 1 shards, 0 rows left out" in done.stdout, done.stderr
+    for line, regions in zip(
+        source.read_text().splitlines(), iter_shard(tmp_path / "shard-00000.parquet"), strict=True
+    ):
+        fields = line.split("\t")
+        features = np.frombuffer(base64.b64decode(fields[9]), np.float32).reshape(36, 2048)
+        assert regions.image_id == fields[0]
+        np.testing.assert_array_equal(regions.features, features.astype(np.float16), strict=True)

@@ -1,0 +1,84 @@
+"""A run is killed between two checkpoints; continued, it does exactly what an uninterrupted run does."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.integration.pretraining_runs import ENVIRONMENT, SCRIPT, comparable, run_here, weights
+from tests.training_vl.tiny_data import write_data, write_recipe
+from training_vl.checkpointing import checkpoints
+
+STEPS, SAVE_STEPS = 400, 30
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def start_and_kill(recipe: Path, output_dir: Path) -> int:
+    """Start a run, kill it in the middle of the steps behind a checkpoint, and return the last step in its log."""
+    command = [sys.executable, str(SCRIPT), str(recipe), "--output_dir", str(output_dir)]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while True:
+        log = comparable(output_dir)
+        step = log[-1]["step"] if log else 0
+        if checkpoints(output_dir) and step % SAVE_STEPS > 5:
+            break
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    return comparable(output_dir)[-1]["step"]
+
+
+@pytest.mark.parametrize(
+    ("config", "streaming", "num_workers"),
+    [("vilbert", False, 0), ("visualbert", False, 2), ("vilbert", True, 2)],
+)
+def test_a_killed_run_continues_exactly(
+    data: Path, tmp_path: Path, config: str, streaming: bool, num_workers: int
+) -> None:
+    recipe = write_recipe(
+        data,
+        f"{config}-{streaming}-{num_workers}",
+        config=config,
+        streaming=streaming,
+        num_workers=num_workers,
+        shuffle_images=4,
+        micro_batch_size=2,
+        max_steps=STEPS,
+        logging_steps=1,
+        save_steps=SAVE_STEPS,
+        save_total_limit=2,
+        eval_steps=50,
+        val_split="val",
+    )
+    killed_at = start_and_kill(recipe, tmp_path / "killed")
+    saved_at = max(checkpoints(tmp_path / "killed"))
+    assert saved_at < killed_at < STEPS
+    uninterrupted = run_here(recipe, tmp_path / "whole")
+    resumed = run_here(recipe, tmp_path / "killed", "--resume_from_checkpoint", "latest")
+    # Nine epochs and more lie behind the checkpoint, dropout is on, and there were evaluations in between.
+    assert uninterrupted[-1]["train/epoch" if "train/epoch" in uninterrupted[-1] else "step"] >= 1
+    assert resumed == uninterrupted
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")

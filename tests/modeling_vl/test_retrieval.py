@@ -1,0 +1,62 @@
+"""Every text against every image: chunks change nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from modeling_vl.retrieval import score_pairs
+from tests.tiny_models import PRETRAINING_CLASSES, tiny_inputs, tiny_model
+
+TEXT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+
+
+def many_inputs(count: int) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """`count` texts and two images fewer, padded in different ways."""
+    batches = [tiny_inputs(seed=seed) for seed in range(count)]
+    inputs = {name: torch.cat([batch[name] for batch in batches])[:count] for name in batches[0]}
+    texts = {name: inputs[name] for name in TEXT_INPUTS}
+    images = {name: value[2:] for name, value in inputs.items() if name not in TEXT_INPUTS}
+    return texts, images
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("model_class", PRETRAINING_CLASSES)
+@torch.no_grad()
+def test_chunks_equal_the_full_matrix_and_single_pairs(model_class: type, packed: bool) -> None:
+    model = tiny_model(model_class, packed_execution=packed)
+    texts, images = many_inputs(7)
+    expected = torch.empty(7, 5)
+    for i in range(7):
+        for j in range(5):
+            pair = {name: value[i : i + 1] for name, value in texts.items()}
+            pair |= {name: value[j : j + 1] for name, value in images.items()}
+            probabilities = model(**pair).seq_relationship_logits.double().softmax(-1)
+            expected[i, j] = (probabilities[0, 0] / probabilities[0, 1]).log()
+    assert expected.std() > 0.01  # the pairs differ, or the comparison would show nothing
+    for pairs_per_chunk in (1, 4, 11, 35, 1000):
+        scores = score_pairs(model, texts, images, pairs_per_chunk=pairs_per_chunk)
+        torch.testing.assert_close(scores, expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_texts_that_gate_their_image_are_scored_one_at_a_time() -> None:
+    model = tiny_model(PRETRAINING_CLASSES[0], dynamic_attention=True)
+    texts, images = many_inputs(4)
+    scores = score_pairs(model, texts, images, pairs_per_chunk=3)
+    pair = {name: value[3:4] for name, value in texts.items()} | {name: value[1:2] for name, value in images.items()}
+    logits = model(**pair).seq_relationship_logits[0]
+    torch.testing.assert_close(scores[3, 1], logits[0] - logits[1], atol=1e-5, rtol=0)
+
+
+def test_the_model_is_left_in_its_mode() -> None:
+    model = tiny_model(PRETRAINING_CLASSES[1]).train()
+    texts, images = many_inputs(4)
+    score_pairs(model, texts, images)
+    assert model.training
+
+
+def test_a_chunk_holds_at_least_one_pair() -> None:
+    texts, images = many_inputs(4)
+    with pytest.raises(ValueError, match="pairs_per_chunk must be at least 1, got 0"):
+        score_pairs(tiny_model(PRETRAINING_CLASSES[0]), texts, images, pairs_per_chunk=0)
