@@ -23,9 +23,9 @@ class VisualBertConfig(VisionLanguageConfig):
     `VisionLanguageConfig`.
 
     A folder of transformers' own VisualBERT (`model_type` "visual_bert") is read with that model's defaults. It has no
-    field for the type of regions: transformers gives them type 1, so models fine-tuned there were trained with it. Type
-    1 is therefore taken and said in a warning, unless the folder's config names `visual_token_type_id`. Weights that
-    were converted from uclanlp's and never fine-tuned want 0.
+    field for the type of regions: transformers gives them type 1, so models fine-tuned there were trained with it.
+    Type 1 is therefore taken and said in a warning, unless the folder's config names `visual_token_type_id`. Weights
+    that were converted from uclanlp's and never fine-tuned want 0.
 
     Args:
         visual_token_type_id: Type of a region when the caller gives none. 0 in the uclanlp and MMF weights, 1 in

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from transformers import AutoTokenizer, BertTokenizer
+from transformers import AutoTokenizer
 
 from configuration_vl import ViLBertConfig
 from configuration_vl.configuration_vision_language import VisionLanguageConfig
-from datasets_vl.captions import read_captions
-from datasets_vl.manifest import RegionShardWriter
-from datasets_vl.parquet import RegionFeaturesMetadata
-from datasets_vl.scene_captions import describe
-from datasets_vl.scene_detector import detect
-from datasets_vl.scenes import make_scene
+from datasets_vl.convert import Conversion, convert
+from datasets_vl.scene_files import write_scenes
 
 from .arguments import PreTrainingArguments
 from .data_setup import open_regions
 from .model_setup import load_config
+from .word_tokenizer import save_word_tokenizer
 
 SCENES = {"train": 40, "val": 8}
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 _TEXT_SIZES = {
     "hidden_size": 32,
@@ -77,14 +71,16 @@ def shrink(arguments: PreTrainingArguments) -> PreTrainingArguments:
             scenes = _written_scenes(folder / "scenes")
             data = replace(
                 data,
-                regions=str(scenes),
-                captions=str(scenes / "captions.jsonl"),
+                regions=str(scenes / "train"),
+                val_regions=str(scenes / "val"),
+                captions=str(scenes / "dataset_scenes.json"),
                 train_split="train",
                 val_split="val",
             )
         tokenizer = model.tokenizer
         if tokenizer is None and data.captions is not None:
-            tokenizer = str(_word_tokenizer(data.captions, folder / "tokenizer"))
+            tokenizer = str(folder / "tokenizer")
+            save_word_tokenizer(data.captions, tokenizer)
         metadata = open_regions(data, data.regions).metadata
     config = load_config(model)
     sizes = {
@@ -115,34 +111,13 @@ def _changed_fields(config: VisionLanguageConfig) -> dict[str, Any]:
 
 
 def _written_scenes(folder: Path) -> Path:
-    """Shards and captions of a few built-in scenes."""
+    """A few built-in scenes, in raw files and converted."""
     if folder.is_dir():
         return folder
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    scenes = [make_scene(index, split=split) for split, count in SCENES.items() for index in range(count)]
-    images = [detect(scene).regions for scene in scenes]
-    metadata = RegionFeaturesMetadata(feature_dim=images[0].feature_dim, num_classes=images[0].num_classes)
-    with RegionShardWriter(partial, metadata) as writer:
-        for image in images:
-            writer.write(image)
-    with (partial / "captions.jsonl").open("w", encoding="utf-8") as file:
-        for scene in scenes:
-            captions = [caption.text for caption in describe(scene)]
-            row = {"image_id": scene.image_id, "split": scene.split, "captions": captions}
-            file.write(json.dumps(row) + "\n")
+    write_scenes(partial, SCENES)
+    for split in SCENES:
+        convert(Conversion(source=str(partial / f"scenes_{split}.tsv"), format="tsv"), partial / split)
     partial.rename(folder)
     return folder
-
-
-def _word_tokenizer(captions: str, folder: Path) -> Path:
-    """A tokenizer that knows the words of a caption file."""
-    if not (folder / "tokenizer_config.json").is_file():
-        words = {word for text in read_captions(captions).texts.to_pylist() for word in _words(text)}
-        vocabulary = {word: number for number, word in enumerate((*SPECIAL_TOKENS, *sorted(words)))}
-        BertTokenizer(vocab=vocabulary).save_pretrained(folder)
-    return folder
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+|[^\w\s]", text.lower())

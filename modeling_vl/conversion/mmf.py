@@ -18,18 +18,30 @@ from .visualbert_names import visualbert_rules
 NAME = "mmf"
 
 _TRAINING_KEYS = (
-    "bert_model_name cut_first embedding_strategy finetune_lr_multiplier freeze_base hard_cap_seq_len losses "
-    "num_labels output_attentions output_hidden_states pooler_strategy random_initialize text_only "
-    "training_head_type zerobias"
-).split()
+    "bert_model_name",
+    "cut_first",
+    "embedding_strategy",
+    "finetune_lr_multiplier",
+    "freeze_base",
+    "hard_cap_seq_len",
+    "losses",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "pooler_strategy",
+    "random_initialize",
+    "text_only",
+    "training_head_type",
+    "zerobias",
+)
 _VISUALBERT_KEYS = ("bypass_transformer", "special_visual_initialize", "visual_embedding_dim")
 
 
 def config_from_mmf(values: Mapping[str, Any]) -> tuple[ViLBertConfig | VisualBertConfig, OriginalConfig]:
     """Our configuration of MMF's `model_config.vilbert` or `model_config.visual_bert`.
 
-    MMF feeds no global region, and its text layer norms have BERT's epsilon while the image's and the co-attention's are
-    fixed to 1e-12. Its ViLBERT never ties the vocabulary decoder.
+    MMF feeds no global region, and its text layer norms have BERT's epsilon while the image's and the co-attention's
+    are fixed to 1e-12. Its ViLBERT never ties the vocabulary decoder.
 
     Args:
         values: The model's config, flat or as it lies in a full MMF config. Sizes of the text stream default to BERT
@@ -56,7 +68,6 @@ def config_from_mmf(values: Mapping[str, Any]) -> tuple[ViLBertConfig | VisualBe
     if original.take("task_specific_tokens", False):
         raise ValueError("task_specific_tokens=True raises an error in MMF's ViLBERT: no checkpoint can have them")
     return ViLBertConfig(**fields, tie_word_embeddings=False, global_region=None), original
-
 
 
 def _rules(config: ViLBertConfig | VisualBertConfig, original: OriginalConfig) -> list[Rule]:

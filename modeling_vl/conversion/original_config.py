@@ -46,7 +46,15 @@ class OriginalConfig:
         self._asked: set[str] = set()
 
     def take(self, key: str, default: Any) -> Any:
-        """The value of a key, or the code base's default."""
+        """Read one key.
+
+        Args:
+            key: Its name in the code base.
+            default: What the code base takes when the config is silent.
+
+        Returns:
+            The value.
+        """
         self._asked.add(key)
         return self.values.get(key, default)
 

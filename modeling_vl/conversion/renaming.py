@@ -26,15 +26,18 @@ MODEL_CLASSES: dict[type[VisionLanguageConfig], tuple[type[PreTrainedModel], typ
 
 DECODER = "cls.predictions.decoder.weight"
 ALIGNMENT_HEAD = "cls.seq_relationship."
+WRAPPERS = re.compile(r"(?:(?:module|model)\.)+")
+"""What DataParallel and training frameworks put in front of every name."""
+
 OLD_PARAMETER_NAMES = {".gamma": ".weight", ".beta": ".bias"}
 
 
 class Rule(NamedTuple):
-    """What becomes of the names that a pattern matches as a whole. The first rule that matches counts.
+    r"""What becomes of the names that a pattern matches as a whole. The first rule that matches counts.
 
     Attributes:
         pattern: A regular expression.
-        target: Name in our model, with the pattern's groups as `\\1`. None when the weight is dropped.
+        target: Name in our model, with the pattern's groups as `\1`. None when the weight is dropped.
         reason: Why a weight is dropped.
         copy_of: Name in the checkpoint that must hold the same values for the weight to be dropped.
     """
@@ -46,12 +49,28 @@ class Rule(NamedTuple):
 
 
 def drop(pattern: str, reason: str) -> Rule:
-    """A rule for weights that our model does without."""
+    """Make a rule for weights that our model does without.
+
+    Args:
+        pattern: A regular expression.
+        reason: Why the model does without them.
+
+    Returns:
+        The rule.
+    """
     return Rule(pattern, reason=reason)
 
 
 def drop_copy(pattern: str, of: str) -> Rule:
-    """A rule for a tensor that the code base stores under two names."""
+    """Make a rule for a tensor that the code base stores under two names.
+
+    Args:
+        pattern: A regular expression of the name that is dropped.
+        of: The name that is kept, with the pattern's groups.
+
+    Returns:
+        The rule.
+    """
     return Rule(pattern, reason=f"the same tensor as {of}", copy_of=of)
 
 
@@ -135,16 +154,22 @@ def strip_wrappers(state: Mapping[str, Tensor], base: str, report: ConversionRep
 
     Returns:
         The weights under their plain names.
+
+    Raises:
+        ConversionError: When two names become one.
     """
-    state = dict(state)
-    stripped = True
-    while stripped:
-        stripped = False
-        for wrapper in ("module.", "model."):
-            if state and all(name.startswith(wrapper) for name in state):
-                state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
-                report.notes.append(f"stripped {wrapper!r} from every name")
-                stripped = True
+    plain = {name: WRAPPERS.sub("", name) for name in state}
+    wrapped = [name for name in state if plain[name] != name]
+    if wrapped:
+        report.notes.append(f"stripped {WRAPPERS.match(wrapped[0])[0]!r} from {len(wrapped)} names")
+    doubled = [name for name in wrapped if plain[name] in state]
+    if doubled:
+        raise ConversionError(
+            f"the checkpoint holds {', '.join(doubled)} and the same names without what they begin with: keep one of "
+            "the two sets of weights",
+            report,
+        )
+    state = {plain[name]: tensor for name, tensor in state.items()}
     if any(name.startswith(base + base) for name in state):
         state = {name.removeprefix(base): tensor for name, tensor in state.items()}
         report.notes.append(f"stripped the outer {base!r}")
@@ -166,8 +191,8 @@ def modernise_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def multiply_out_weight_norm(state: Mapping[str, Tensor], report: ConversionReport) -> dict[str, Tensor]:
     """Replace weight-normed parameters by their product, w = g * v / ||v||.
 
-    A scalar g belongs to the norm of the whole matrix (`dim=None`, as vilbert_beta has it), one g a row to the norms of
-    the rows.
+    A scalar g belongs to the norm of the whole matrix (`dim=None`, as vilbert_beta has it), one g a row to the norms
+    of the rows.
 
     Args:
         state: Weights by name.

@@ -45,7 +45,6 @@ def config_from_transformers(values: Mapping[str, Any]) -> tuple[VisualBertConfi
     return VisualBertConfig.from_dict({**shared, "model_type": NATIVE_MODEL_TYPE}), original
 
 
-
 def _rules(config: VisualBertConfig, original: OriginalConfig) -> list[Rule]:
     return [
         POSITION_IDS,

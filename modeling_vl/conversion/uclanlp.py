@@ -14,18 +14,50 @@ from .visualbert_names import visualbert_rules
 
 NAME = "uclanlp/visualbert"
 
-MODEL_FIELDS = {
-    name: name for name in ("visual_embedding_dim", "special_visual_initialize", "bypass_transformer")
-}
+MODEL_FIELDS = {name: name for name in ("visual_embedding_dim", "special_visual_initialize", "bypass_transformer")}
 
 TRAINING_KEYS = (
-    "class_embs coco_only data_root dataset detector_path do_lower_case do_test epoch_to_load eval_batch_size "
-    "exclude_minival expand_coco expanded false_caption_ratio grad_norm gradient_accumulation_steps "
-    "image_feature_reader image_feature_type image_screening_parameters learning_rate limit_trainset_size "
-    "masked_lm_prob max_seq_length no_next_sentence num_train_epochs num_workers only_use_relevant_dets patience "
-    "pretraining pretraining_include_qa report restore_bin skip_training test_on_hidden text_only train_batch_size "
-    "two_sentence type val_workers vcr_image_dir_name warmup_proportion"
-).split()
+    "class_embs",
+    "coco_only",
+    "data_root",
+    "dataset",
+    "detector_path",
+    "do_lower_case",
+    "do_test",
+    "epoch_to_load",
+    "eval_batch_size",
+    "exclude_minival",
+    "expand_coco",
+    "expanded",
+    "false_caption_ratio",
+    "grad_norm",
+    "gradient_accumulation_steps",
+    "image_feature_reader",
+    "image_feature_type",
+    "image_screening_parameters",
+    "learning_rate",
+    "limit_trainset_size",
+    "masked_lm_prob",
+    "max_seq_length",
+    "no_next_sentence",
+    "num_train_epochs",
+    "num_workers",
+    "only_use_relevant_dets",
+    "patience",
+    "pretraining",
+    "pretraining_include_qa",
+    "report",
+    "restore_bin",
+    "skip_training",
+    "test_on_hidden",
+    "text_only",
+    "train_batch_size",
+    "two_sentence",
+    "type",
+    "val_workers",
+    "vcr_image_dir_name",
+    "warmup_proportion",
+)
 """Keys of `visualbert/configs/*/*.json` that say how to train and where the data lie."""
 
 
@@ -50,7 +82,6 @@ def config_from_uclanlp(values: Mapping[str, Any]) -> tuple[VisualBertConfig, Or
     original.leave({"training_head_type": "read off the checkpoint"})
     fields = original.take_bert_fields() | original.take_fields(MODEL_FIELDS, required=False)
     return VisualBertConfig(**fields), original
-
 
 
 def _rules(config: VisualBertConfig, original: OriginalConfig) -> list[Rule]:

@@ -137,9 +137,7 @@ def vilbert_rules(config: ViLBertConfig) -> list[Rule]:
     ours = r"vilbert.encoder.coattention_layers.\1."
     return [
         *embedding_rules(),
-        Rule(
-            r"bert\.embeddings\.task_embeddings\.weight", "vilbert.text_embeddings.task_embeddings.weight"
-        )
+        Rule(r"bert\.embeddings\.task_embeddings\.weight", "vilbert.text_embeddings.task_embeddings.weight")
         if config.num_task_tokens
         else drop(r"bert\.embeddings\.task_embeddings\.weight", "the config has no task_specific_tokens"),
         Rule(r"bert\.encoder\.layer\.(\d+\..+)", r"vilbert.encoder.text_layers.\1"),
@@ -163,7 +161,15 @@ def vilbert_rules(config: ViLBertConfig) -> list[Rule]:
 
 
 def vilbert_and_task_rules(config: ViLBertConfig, original: OriginalConfig) -> list[Rule]:
-    """The rules of vilbert_beta and vilbert-multi-task, fine-tuned checkpoints included."""
+    """All names of vilbert_beta and vilbert-multi-task, fine-tuned checkpoints included.
+
+    Args:
+        config: Our configuration.
+        original: Not needed here.
+
+    Returns:
+        The rules.
+    """
     return [*vilbert_rules(config), *VILBERT_TASK_HEADS]
 
 

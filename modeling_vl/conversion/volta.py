@@ -162,9 +162,7 @@ def _vilbert_rules(original: OriginalConfig) -> list[Rule]:
         for index, sublayer in enumerate(layers):
             layer = f"vilbert.encoder.{name}_layers.{index}"
             rules.append(_projection_rule(sublayer, rf"{twin}(query|key|value)", rf"{layer}.attention.self.\1.\2"))
-            rules += _layer_rules(
-                sublayer, twin, f"{layer}.attention", f"{layer}.intermediate", f"{layer}.output"
-            )
+            rules += _layer_rules(sublayer, twin, f"{layer}.attention", f"{layer}.intermediate", f"{layer}.output")
     for index, sublayer in enumerate(streams.coattention):
         layer = f"vilbert.encoder.coattention_layers.{index}"
         for twin, name, looking, looked_at in (

@@ -33,20 +33,9 @@ def test_the_script_converts_and_says_what_it_did(tmp_path: Path) -> None:
     source = write_tsv(tmp_path / "a.tsv", [raw_image(i) for i in range(5)])
     with open(source, "a") as file:
         file.write(tsv_line({**raw_image(9), "img_w": 20}))
-    options = [
-        "--format",
-        "tsv",
-        "--shard-size",
-        "2",
-        "--on-error",
-        "skip",
-        "--append-box-numbers",
-        "--dtype",
-        "float32",
-        "--detector",
-        "BUTD",
-    ]
-    done = run(source, tmp_path / "out", *options, "--box-policy", "36 fixed")
+    options = ["--format", "tsv", "--shard-size", "2", "--on-error", "skip", "--append-box-numbers"]
+    options += ["--dtype", "float32", "--detector", "BUTD", "--box-policy", "36 fixed"]
+    done = run(source, tmp_path / "out", *options)
     assert done.returncode == 0, done.stderr
     assert "5 images with 14 numbers a region in 3 shards, 1 rows left out" in done.stdout
     assert f"left out: {source}, line 6, image 'COCO_train2014_000000000009': box" in done.stdout

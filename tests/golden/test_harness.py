@@ -18,7 +18,9 @@ def golden():
 
 def differences(golden, layout="padded"):
     outputs = outputs_of(golden)
-    return {c.name: c.difference for c in compare(Case(golden, "eager", layout), outputs.produce, outputs.not_compared)}
+    return {
+        c.name: c.difference for c in compare(Case(golden, "eager", layout), outputs.produce, outputs.not_compared)
+    }
 
 
 def test_an_output_that_nobody_compares_is_an_error(golden):

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from modeling_vl.conversion.vilbert_names import NUM_TASK_TOKENS
 from modeling_vl.losses import IGNORE_INDEX
 from modeling_vl.outputs import ViLBertModelOutput
 from modeling_vl.streams import Pass, Stream
@@ -35,7 +34,7 @@ MMF_INPUTS = {
 
 NOT_COMPARED = {
     r"direct_c_layer0_use_co_mask\..+": (
-        "a co-attention mask given to one layer by hand; no model of the code base ever passes one, so it is not ported"
+        "a co-attention mask given to one layer by hand; no model of the code base passes one, so it is not ported"
     ),
     r"nce_negative_index": "an input of ours: region_negative_indices",
     r"nce_scores": "scores inside the region loss; the loss is compared",
@@ -178,9 +177,7 @@ def _first_coattention_alone(
     )
     return {
         r"direct_c_layer0_no_co_mask\.text": lambda: Ours("states", text.layout.unpack(new_text), text_mask),
-        r"direct_c_layer0_no_co_mask\.image": lambda: Ours(
-            "states", regions.layout.unpack(new_regions), visual_mask
-        ),
+        r"direct_c_layer0_no_co_mask\.image": lambda: Ours("states", regions.layout.unpack(new_regions), visual_mask),
     }
 
 

@@ -65,12 +65,12 @@ def volta_outputs(case: Case) -> Iterator[tuple[str, Ours]]:
     rules: dict[str, Callable[..., Ours]] = {
         r"encoded_layers_([tv])\.(\d+)": lambda stream, index: state(stream, int(index)),
         r"sequence_output_([tv])": lambda stream: state(stream, max(sublayers) + 1),
-        r"attention_([tv])\.sublayer(\d+)\.(intra|inter)_attn": lambda stream, n, kind: attention(stream, int(n), kind),
+        r"attention_([tv])\.sublayer(\d+)\.(intra|inter)_attn": lambda stream, n, kind: attention(
+            stream, int(n), kind
+        ),
         r"pooled_output_([tv])": lambda stream: Ours("pooled", pooled[stream == "v"]),
         r"pooled_output": lambda: Ours("pooled", _fused(model.config.fusion_method, *pooled)),
-        r"prediction_scores_t": lambda: Ours(
-            "logits", output.prediction_logits[:, : text_mask.shape[1]], text_mask
-        ),
+        r"prediction_scores_t": lambda: Ours("logits", output.prediction_logits[:, : text_mask.shape[1]], text_mask),
         r"prediction_scores_v\.(\d)": lambda target: Ours(
             "logits", output.region_logits[REGION_TARGET_NAMES[target]], visual_mask
         ),
@@ -122,13 +122,11 @@ def _fused(method: str, text: Tensor, image: Tensor | None) -> Tensor:
 def _attention_blocks(base: nn.Module) -> dict[str, nn.Module]:
     """Everything that VOLTA calls an attention sub-layer."""
     kinds = r"(text_layers|visual_layers|layer)\.\d+\.attention|coattention_layers\.\d+\.\w+_attends_\w+"
-    return {
-        name: module for name, module in base.encoder.named_modules() if re.fullmatch(kinds, name)
-    }
+    return {name: module for name, module in base.encoder.named_modules() if re.fullmatch(kinds, name)}
 
 
 def _two_streams(case: Case, states: Any, blocks: dict[str, Any], inputs: dict[str, Tensor]) -> tuple[States, Weights]:
-    """States of text and regions behind each sub-layer (-1: the embeddings), and weights by stream, sub-layer, kind."""
+    """States of text and regions behind each sub-layer (-1: embeddings), and weights by stream, sub-layer, kind."""
     lists = {name: set(case.golden.config.get(name, [])) for name in LISTS}
     masks = inputs["attention_mask"], inputs["visual_attention_mask"]
     recorded = iter(states.hidden_states), iter(states.visual_hidden_states)

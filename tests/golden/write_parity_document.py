@@ -1,6 +1,6 @@
 """Writes docs/parity.md from the full golden set.
 
-    GOLDEN_FIXTURES=folder python -m tests.golden.write_parity_document
+GOLDEN_FIXTURES=folder python -m tests.golden.write_parity_document
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ INTRODUCTION = """# Parity with the original code
 
 Golden files hold weights, inputs and outputs of six public code bases. Their weights are converted by
 `modeling_vl.conversion`, and the converted models' numbers are held against the stored ones in float32 on one thread:
-every state, attention map, pooled vector, logit and loss within {tolerance:g}, under each attention backend, padded and packed. An
-output that is stored and neither compared nor listed below fails the test. This document is written by
+every state, attention map, pooled vector, logit and loss within {tolerance:g}, under each attention backend, padded and
+packed. An output that is stored and neither compared nor listed below fails the test. This document is written by
 
     {command}
 
 and was written with torch {torch}, transformers {transformers}, Python {python} on {machine}.
 
-Padded runs are compared at every place, padding included; packed runs at real words and regions, and their padding must
-be exactly zero. Attention weights exist under the eager backend only: asking for them switches any other to it.
+Padded runs are compared at every place, padding included; packed runs at real words and regions, and their padding
+must be exactly zero. Attention weights exist under the eager backend only: asking for them switches any other to it.
 
 ## Largest absolute differences
 
@@ -48,15 +48,15 @@ The columns `states` to `losses` count the stored tensors that are compared.
 
 DELIBERATE = """## Different on purpose
 
-* Where a region loss has nothing to predict, vilbert_beta and vilbert-multi-task divide 0 by 0; ours is 0 and keeps its
-  gradient path (tested).
-* Row 0 of the alignment head is the match in every converted model. uclanlp trains row 1: its rows are swapped, and the
-  comparison swaps the stored columns.
+* Where a region loss has nothing to predict, vilbert_beta and vilbert-multi-task divide 0 by 0; ours is 0 and keeps
+  its gradient path (tested).
+* Row 0 of the alignment head is the match in every converted model. uclanlp trains row 1: its rows are swapped, and
+  the comparison swaps our columns back.
 * A masked-region label on padding counts nowhere in ours.
 * `co_attention_mask`: none of the code bases' encoders ever hands it to a layer. It is not ported.
-* `output_all_encoded_layers` makes the originals stop at the last co-attention layer and pool there. Ours records every
-  state; the stored ones are found among them, and their pooled vectors follow from them.
-* MMF hands task ids to the argument that means positions; ours takes `position_ids` and gives the same numbers for them.
+* `output_all_encoded_layers` makes the originals stop at the last co-attention layer and pool there. Ours records
+  every state; the stored ones are found among them, and their pooled vectors follow from them.
+* MMF hands task ids to the argument that means positions; ours takes `position_ids` and gives the same numbers.
 * With `model: roberta` vilbert-multi-task overwrites the positions again and computes what `bert` computes. So do we.
 * VOLTA's ViLBERT may share a sub-layer between text and image. After conversion each stream has its own copy.
 """

@@ -16,7 +16,7 @@ from tests.integration.pretraining_runs import ENVIRONMENT, SCRIPT, comparable, 
 from tests.training_vl.tiny_data import write_data, write_recipe
 from training_vl.checkpointing import checkpoints
 
-STEPS, SAVE_STEPS = 400, 30
+STEPS, SAVE_STEPS = 80, 25
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_killed_run_continues_exactly(
         logging_steps=1,
         save_steps=SAVE_STEPS,
         save_total_limit=2,
-        eval_steps=50,
+        eval_steps=40,
         val_split="val",
     )
     killed_at = start_and_kill(recipe, tmp_path / "killed")
@@ -78,7 +78,7 @@ def test_a_killed_run_continues_exactly(
     assert saved_at < killed_at < STEPS
     uninterrupted = run_here(recipe, tmp_path / "whole")
     resumed = run_here(recipe, tmp_path / "killed", "--resume_from_checkpoint", "latest")
-    # Nine epochs and more lie behind the checkpoint, dropout is on, and there were evaluations in between.
-    assert uninterrupted[-1]["train/epoch" if "train/epoch" in uninterrupted[-1] else "step"] >= 1
+    # It goes through several epochs, with dropout, and an evaluation in between.
+    assert max(row.get("train/epoch", 0) for row in uninterrupted) >= 3
     assert resumed == uninterrupted
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")

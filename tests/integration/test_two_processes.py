@@ -1,4 +1,4 @@
-"""Two processes on a CPU: they really are two, they equal one process with the whole batch, and they resume exactly."""
+"""Two processes on a CPU: they really are two, equal one process with the whole batch, and resume exactly."""
 
 from __future__ import annotations
 

@@ -1,0 +1,161 @@
+"""The whole way on built-in data: raw files, Parquet shards, pre-training, saving, reloading, measuring, a picture.
+
+    python examples/run_demo.py --output demo_output
+
+1. writes synthetic scenes as a bottom-up-attention TSV file and a Karpathy caption file,
+2. converts the features to Parquet shards,
+3. pre-trains a small ViLBERT and a small VisualBERT with `accelerate launch examples/run_pretraining.py`,
+4. reloads them with `AutoModelForPreTraining` and `AutoProcessor` and measures them on scenes they have not seen,
+5. draws which regions the words of a caption look at.
+
+Every step is a command that works on real data as well; each is printed before it runs. A second start goes on where
+the first was stopped. `--output` then holds `results.md`, `results.json` and `attention.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from attention_picture import attention_of_words, draw_attention
+from transformers import AutoModelForPreTraining, AutoProcessor
+
+import modeling_vl  # noqa: F401  registers the Auto classes
+from datasets_vl.local import LocalRegions
+from datasets_vl.scene_captions import SceneCaption, describe
+from datasets_vl.scene_rendering import render
+from datasets_vl.scenes import Scene, make_scene
+from training_vl.word_tokenizer import save_word_tokenizer
+from training_vl.zero_shot import Table
+
+EXAMPLES = Path(__file__).resolve().parent
+MODELS = {"ViLBERT": "vilbert", "VisualBERT": "visualbert"}
+WANTED_RECALL = 0.3
+PICTURE_WORDS = 3
+
+
+def run(script: str, *arguments: object, launcher: tuple[str, ...] = ()) -> None:
+    """Run one of the example scripts, shown as the command it is.
+
+    Args:
+        script: File name in examples/.
+        *arguments: Its command line.
+        launcher: What stands between the Python and the script.
+    """
+    words = [*launcher, str(EXAMPLES / script), *map(str, arguments)]
+    shown = ["accelerate", "launch", *launcher[2:]] if launcher else ["python"]
+    print(f"\n$ {shlex.join([*shown, f'examples/{script}', *map(str, arguments)])}", flush=True)
+    finished = subprocess.run([sys.executable, *words], check=False)
+    if finished.returncode:
+        sys.exit(f"the demo stopped: {script} ended with exit code {finished.returncode}")
+
+
+def prepare(folder: Path, num_train: int, num_val: int, seed: int) -> None:
+    """Write the scenes in raw formats, convert them, and make a tokenizer of their words."""
+    raw = folder / "raw"
+    run("make_scenes.py", raw, "--num-train", num_train, "--num-val", num_val, "--seed", seed)
+    for split in ("train", "val"):
+        run(
+            "convert_region_features.py", raw / f"scenes_{split}.tsv", folder / "regions" / split, "--format", "tsv",
+            "--detector", "scenes",
+        )  # fmt: skip
+    save_word_tokenizer(raw / "dataset_scenes.json", folder / "tokenizer")
+
+
+def train_and_measure(folder: Path, name: str) -> Table:
+    """Pre-train one model, unless it was before, and measure it on the held-out scenes."""
+    captions, output = folder / "raw" / "dataset_scenes.json", folder / name
+    one_process = EXAMPLES / "accelerate_configs" / "cpu_1.yaml"
+    launcher = ("-m", "accelerate.commands.launch", "--config_file", str(one_process))
+    run(
+        "run_pretraining.py", EXAMPLES / "recipes" / f"demo_{name}.yaml", "--regions", folder / "regions" / "train",
+        "--val_regions", folder / "regions" / "val", "--captions", captions, "--tokenizer", folder / "tokenizer",
+        "--output_dir", output, "--resume_from_checkpoint", "latest",
+        launcher=launcher,
+    )  # fmt: skip
+    scores = folder / f"{name}.json"
+    run(
+        "evaluate_pretraining.py", output, folder / "regions" / "val", captions, "--split", "val", "--output", scores
+    )
+    return json.loads(scores.read_text(encoding="utf-8"))
+
+
+def table_lines(tables: dict[str, Table]) -> list[str]:
+    """The results as a Markdown table: each model, its control whose images are exchanged, the drop, and chance."""
+    head = ["measure on held-out scenes"]
+    for name in tables:
+        head += [name, "images exchanged", "drop"]
+    lines = ["| " + " | ".join([*head, "chance"]) + " |", "|---" + "|---:" * len(head) + "|"]
+    for measure in max(tables.values(), key=len):
+        cells = [measure]
+        for table in tables.values():
+            row = table.get(measure)
+            cells += ["–"] * 3 if row is None else [
+                f"{row['model']:.1%}", f"{row['exchanged']:.1%}", f"{100 * (row['model'] - row['exchanged']):.1f}"
+            ]  # fmt: skip
+        chance = next(table[measure]["chance"] for table in tables.values() if measure in table)
+        lines.append("| " + " | ".join([*cells, f"{chance:.1%}"]) + " |")
+    return lines
+
+
+def choose_caption(regions: LocalRegions, seed: int) -> tuple[Scene, SceneCaption]:
+    """The first held-out caption that names enough objects for the picture."""
+    for index in range(len(regions)):
+        scene = make_scene(index, split="val", seed=seed)
+        for caption in describe(scene):
+            if len(caption.phrases) >= PICTURE_WORDS:
+                return scene, caption
+    raise ValueError(f"no held-out caption names {PICTURE_WORDS} objects: take more scenes")
+
+
+def draw(folder: Path, seed: int) -> Path:
+    """Draw what the nouns of a held-out caption look at, for both models."""
+    regions = LocalRegions(folder / "regions" / "val")
+    scene, caption = choose_caption(regions, seed)
+    image = regions[regions.index_of(scene.image_id)]
+    nouns = [caption.text[phrase.start : phrase.end].split()[-1] for phrase in caption.phrases[:PICTURE_WORDS]]
+    shares = {}
+    for title, name in MODELS.items():
+        model = AutoModelForPreTraining.from_pretrained(folder / name).eval()
+        processor = AutoProcessor.from_pretrained(folder / name)
+        pieces, weights = attention_of_words(model, processor, caption.text, image)
+        places, start = [], 0
+        for noun in nouns:
+            start = pieces.index(noun, start) + 1
+            places.append(start - 1)
+        shares[title] = weights[places]
+    path = folder / "attention.png"
+    draw_attention(path, render(scene), image.boxes, caption.text, nouns, shares)
+    return path
+
+
+def main() -> None:
+    """Run the demo and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("demo_output"))
+    parser.add_argument("--num_train", type=int, default=2000, help="scenes to train on")
+    parser.add_argument("--num_val", type=int, default=100, help="scenes to measure on")
+    parser.add_argument("--seed", type=int, default=0, help="of the scenes")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    prepare(arguments.output, arguments.num_train, arguments.num_val, arguments.seed)
+    tables = {title: train_and_measure(arguments.output, name) for title, name in MODELS.items()}
+    lines = table_lines(tables)
+    picture = draw(arguments.output, arguments.seed)
+    (arguments.output / "results.json").write_text(json.dumps(tables, indent=2) + "\n", encoding="utf-8")
+    (arguments.output / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n" + "\n".join(lines))
+    print(f"\n{(time.monotonic() - started) / 60:.1f} minutes; the picture of what words look at: {picture}")
+    recalls = {title: table["caption to image R@1"]["model"] for title, table in tables.items()}
+    weak = [f"{title} {recall:.1%}" for title, recall in recalls.items() if recall < WANTED_RECALL]
+    if weak:
+        sys.exit(f"zero-shot R@1 should reach {WANTED_RECALL:.0%}, but is: {', '.join(weak)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Writing a converted checkpoint as a folder that the Auto classes load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import AutoTokenizer, BertTokenizer
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from processing_vl.feature_extraction_regions import RegionFeatureExtractor
+from processing_vl.processing_regions import RegionTextProcessor
+
+from .renaming import MODEL_CLASSES
+from .report import Conversion
+
+CARD = """---
+library_name: transformers
+license: other
+license_name: state-the-licence-of-these-weights
+license_link: link-to-the-licence-of-these-weights
+tags:
+- vision-language
+- {model_type}
+---
+
+# {architecture}, converted from {code_base}
+
+* Weights: `{checkpoint}`. Their authors, training data and licence: to be stated by whoever publishes this folder; the
+  licence of the conversion code says nothing about them.
+* Region features: {visual_embedding_dim} numbers a region. The detector they come from: to be stated.
+* Tokenizer: {tokenizer}.
+
+```python
+import modeling_vl
+from transformers import {classes}
+
+model = {auto_class}.from_pretrained("this folder")
+{processor}```
+"""
+CARD_PROCESSOR = 'processor = AutoProcessor.from_pretrained("this folder")\n'
+
+
+def build_model(conversion: Conversion) -> PreTrainedModel:
+    """The model that a conversion describes, holding its weights.
+
+    Args:
+        conversion: The converted checkpoint.
+
+    Returns:
+        The model, in evaluation mode.
+    """
+    model_class = next(
+        candidate
+        for candidate in MODEL_CLASSES[type(conversion.config)]
+        if candidate.__name__ == conversion.report.architecture
+    )
+    model = model_class(conversion.config)
+    # Not strict: tied weights are left out. That nothing else is missing was checked when converting.
+    model.load_state_dict(conversion.state, strict=False)
+    return model.eval()
+
+
+def read_tokenizer(path: str | Path, vocab_size: int) -> PreTrainedTokenizerBase:
+    """Read the tokenizer of a checkpoint.
+
+    Args:
+        path: A tokenizer's folder, or BERT's `vocab.txt`.
+        vocab_size: Word pieces of the model.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        FileNotFoundError: There is neither.
+        ValueError: When it knows more word pieces than the model.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no tokenizer {path}: give a folder or a vocab.txt")
+    tokenizer = AutoTokenizer.from_pretrained(path) if path.is_dir() else BertTokenizer(vocab=str(path))
+    if len(tokenizer) > vocab_size:
+        raise ValueError(f"the tokenizer {path} knows {len(tokenizer)} word pieces, the model only {vocab_size}")
+    return tokenizer
+
+
+def write_folder(
+    conversion: Conversion, folder: str | Path, checkpoint: str, tokenizer: PreTrainedTokenizerBase | None = None
+) -> Path:
+    """Write config, weights, processor and the stub of a card.
+
+    Args:
+        conversion: The converted checkpoint.
+        folder: Where to write; created when missing.
+        checkpoint: Name of the checkpoint, for the card.
+        tokenizer: The tokenizer. Without one only the feature extractor is written, and `AutoProcessor` finds nothing.
+
+    Returns:
+        The folder.
+    """
+    folder, config = Path(folder), conversion.config
+    model = build_model(conversion)
+    model.save_pretrained(folder)
+    extractor = RegionFeatureExtractor.from_model_config(config)
+    (extractor if tokenizer is None else RegionTextProcessor(extractor, tokenizer)).save_pretrained(folder)
+    has_heads = conversion.report.architecture.endswith("ForPreTraining")
+    auto_class = "AutoModelForPreTraining" if has_heads else "AutoModel"
+    card = CARD.format(
+        model_type=config.model_type,
+        architecture=conversion.report.architecture,
+        code_base=conversion.report.code_base,
+        checkpoint=checkpoint,
+        visual_embedding_dim=config.visual_embedding_dim,
+        tokenizer="none was given" if tokenizer is None else "as given at conversion",
+        auto_class=auto_class,
+        classes=auto_class if tokenizer is None else f"{auto_class}, AutoProcessor",
+        processor="" if tokenizer is None else CARD_PROCESSOR,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    return folder

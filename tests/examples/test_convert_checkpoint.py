@@ -1,0 +1,91 @@
+"""The command line converts a checkpoint to a folder that the Auto classes load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForPreTraining, AutoProcessor, BertTokenizer
+
+import modeling_vl
+from tests.modeling_vl.conversion.small_checkpoints import checkpoint, code_base_name, convert_small
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "convert_checkpoint.py"
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "dog"]
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.fixture
+def vocabulary(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(WORDS) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "expected"),
+    [
+        ("vilbert_beta", "state.tar", modeling_vl.ViLBertForPreTraining),
+        ("uclanlp", "model.th", modeling_vl.VisualBertForPreTraining),
+    ],
+)
+def test_from_file_to_loadable_folder(kind, file, expected, tmp_path, vocabulary):
+    config, state = checkpoint(kind)
+    whole = {"model_state_dict": {f"module.{name}": tensor for name, tensor in state.items()}, "global_step": 4}
+    torch.save(whole if file.endswith("tar") else state, tmp_path / file)
+    (tmp_path / "config.json").write_text("// as published\n" + json.dumps(config))
+    folder = tmp_path / "converted"
+    done = run(
+        *("--source", code_base_name(kind), "--checkpoint", tmp_path / file, "--config", tmp_path / "config.json"),
+        *("--tokenizer", vocabulary, "--output", folder),
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"-> {expected.__name__}: " in done.stdout
+    assert "0 missing, 0 unexpected" in done.stdout
+
+    model = AutoModelForPreTraining.from_pretrained(folder)
+    assert type(model) is expected
+    stored, wanted = model.state_dict(), convert_small(kind, config, state).state
+    assert {name for name in wanted if not torch.equal(stored[name], wanted[name])} == set()
+    processor = AutoProcessor.from_pretrained(folder)
+    assert processor("a cat")["input_ids"].tolist() == [[2, 5, 6, 3]]
+    assert processor.feature_extractor.visual_embedding_dim == model.config.visual_embedding_dim
+    card = (folder / "README.md").read_text()
+    assert "license_name: state-the-licence-of-these-weights" in card
+
+
+def test_without_a_tokenizer_and_with_a_tokenizer_folder(tmp_path, vocabulary):
+    config, state = checkpoint("transformers")
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    arguments = ("--source", "transformers", "--checkpoint", tmp_path, "--config", tmp_path)
+    assert run(*arguments, "--output", tmp_path / "bare").returncode == 0
+    names = {path.name for path in (tmp_path / "bare").iterdir()}
+    assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} == names
+    BertTokenizer(vocab=str(vocabulary)).save_pretrained(tmp_path / "tokenizer")
+    assert run(*arguments, "--tokenizer", tmp_path / "tokenizer", "--output", tmp_path / "whole").returncode == 0
+    assert AutoProcessor.from_pretrained(tmp_path / "whole")("dog")["input_ids"].tolist() == [[2, 7, 3]]
+
+
+def test_mistakes_are_said_in_one_line(tmp_path):
+    config, state = checkpoint("vilbert_beta")
+    state["surprise"] = torch.zeros(1)
+    torch.save(state, tmp_path / "w.bin")
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    output = tmp_path / "out"
+    done = run(
+        *("--source", "vilbert_beta", "--checkpoint", tmp_path / "w.bin", "--config", tmp_path / "c.json"),
+        *("--output", output),
+    )
+    assert done.returncode == 1
+    assert "ConversionError: the checkpoint does not fit vilbert_beta" in done.stderr
+    assert "unexpected  surprise" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not output.exists()
