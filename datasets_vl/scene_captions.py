@@ -21,14 +21,10 @@ DIRECTION_WORDS = {
     "next to": ("next to", "beside"),
 }
 COMPARISON_WORDS = {"bigger than": ("bigger than", "larger than"), "smaller than": ("smaller than",)}
-POSITION_WORDS = {
-    "top": ("at the top",),
-    "bottom": ("at the bottom",),
-    "left": ("on the left side",),
-    "right": ("on the right side",),
-}
-_DETAIL_PROBABILITY = 0.3
-OPENINGS = ("", "there is", "we see")
+POSITION_WORDS = {"top": "at the top", "bottom": "at the bottom", "left": "at the left", "right": "at the right"}
+_DETAIL_PROBABILITY = 0.2
+_RICH_DETAIL_PROBABILITY = 0.5
+OPENINGS = ("there is", "we see")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +61,15 @@ class SceneCaption:
 def describe(scene: Scene) -> list[SceneCaption]:
     """Writes the scene's five captions.
 
+    Most sentences begin with an object and give little detail, as people do; one of the five tells more, or tells it
+    the other way round.
+
     Returns:
-        One caption of each form (list, direction, direction told backwards, comparison, position) in random order. A form
-        for which a scene offers nothing to say becomes a list.
+        One caption of each form (list, direction, comparison, position, detail) in random order. A form for which a
+        scene offers nothing to say becomes a list with an opening.
     """
     writer = _Writer(scene)
-    captions = [
-        form() for form in (writer.list, writer.direction, writer.inversion, writer.comparison, writer.position)
-    ]
+    captions = [form() for form in (writer.list, writer.direction, writer.comparison, writer.position, writer.detail)]
     return [captions[k] for k in writer.rng.permutation(len(captions))]
 
 
@@ -84,51 +81,64 @@ class _Writer:
         self.rng = scene.generator(Stream.CAPTIONS)
 
     def list(self) -> SceneCaption:
-        first, second, third = self._some_objects(3)
-        return self._sentence([self._pick(OPENINGS), first, ",", second, "and", third], detailed=False)
+        return self._sentence(self._enumerate(self._some_objects(3)), detail=0)
 
     def direction(self) -> SceneCaption:
         found = self._related_pair(DIRECTION_WORDS)
         if found is None:
-            return self.list()
-        relation, first, second = found
-        verb = self._pick(("", "is"))
-        words = self._pick(DIRECTION_WORDS[relation])
-        return self._sentence([first, verb, words, second, *self._aside(first, second)], relations=(found,))
-
-    def inversion(self) -> SceneCaption:
-        found = self._related_pair(DIRECTION_WORDS)
-        if found is None:
-            return self.list()
+            return self._opened_list()
         relation, first, second = found
         words = self._pick(DIRECTION_WORDS[relation])
-        verb = self._pick(("is", "we see"))
-        return self._sentence([words, second, verb, first, *self._aside(first, second)], relations=(found,))
+        return self._sentence([first, words, second, *self._aside(first, second)], relations=(found,))
 
     def comparison(self) -> SceneCaption:
         found = self._related_pair(COMPARISON_WORDS)
         if found is None:
-            return self.list()
+            return self._opened_list()
         relation, first, second = found
         words = self._pick(COMPARISON_WORDS[relation])
-        return self._sentence([first, "is", words, second, *self._aside(first, second)], relations=(found,))
+        return self._sentence([first, words, second, *self._aside(first, second)], relations=(found,))
 
     def position(self) -> SceneCaption:
-        first, second = self._some_objects(2)
-        for index in (first, second):
-            places = [p for p in POSITIONS if position_holds(p, self.scene.objects[index], self.scene)]
-            if places:
-                place = self._pick(places)
-                other = first + second - index
-                tail = self._pick(("and", "with"))
-                parts = [index, self._pick(POSITION_WORDS[place]), tail, other, *self._aside(first, second)]
-                return self._sentence(parts, positions=((place, index),))
-        return self.list()
+        mentioned = self._some_objects(3)
+        first = mentioned[0]
+        places = [p for p in POSITIONS if position_holds(p, self.scene.objects[first], self.scene)]
+        if not places:
+            return self._opened_list()
+        place = self._pick(places)
+        others = self._enumerate(mentioned[1:])
+        return self._sentence(
+            [first, POSITION_WORDS[place], *(["with"] if others else []), *others], positions=((place, first),)
+        )
+
+    def detail(self) -> SceneCaption:
+        found = self._related_pair(DIRECTION_WORDS)
+        if found is None:
+            return self._opened_list()
+        relation, first, second = found
+        words = self._pick(DIRECTION_WORDS[relation])
+        if self.rng.random() < 0.5:
+            parts = [words, second, "is", first]
+        else:
+            parts = [self._pick(OPENINGS), first, words, second]
+        return self._sentence(parts, detail=_RICH_DETAIL_PROBABILITY, relations=(found,))
+
+    def _opened_list(self) -> SceneCaption:
+        parts = [self._pick(OPENINGS), *self._enumerate(self._some_objects(2))]
+        return self._sentence(parts, detail=_RICH_DETAIL_PROBABILITY)
+
+    def _enumerate(self, objects: Sequence[int]) -> list[str | int]:
+        """Puts a comma or "and" between objects."""
+        parts: list[str | int] = []
+        for place, index in enumerate(objects):
+            parts += [] if place == 0 else ["and" if place == len(objects) - 1 else ","]
+            parts.append(index)
+        return parts
 
     def _aside(self, *mentioned: int) -> list[str | int]:
         """Adds, half of the time, one more object to a sentence."""
         rest = [k for k in range(len(self.scene.objects)) if k not in mentioned]
-        return [",", "and", self._pick(rest)] if self.rng.random() < 0.5 else []
+        return ["with", self._pick(rest)] if rest and self.rng.random() < 0.5 else []
 
     def _some_objects(self, count: int) -> list[int]:
         return self.rng.permutation(len(self.scene.objects))[:count].tolist()
@@ -146,20 +156,22 @@ class _Writer:
     def _pick(self, options: Sequence[_Option]) -> _Option:
         return options[int(self.rng.random() * len(options))]
 
-    def _name(self, item: SceneObject, detailed: bool) -> str:
+    def _name(self, item: SceneObject, detail: float) -> str:
         """Names an object: article, size, texture, colour and shape, the texture sometimes behind."""
         words = [item.colour, item.shape]
-        if detailed and TEXTURE_WORDS[item.texture] and self.rng.random() < _DETAIL_PROBABILITY:
+        if TEXTURE_WORDS[item.texture] and self.rng.random() < detail:
             words.insert(0, self._pick(TEXTURE_WORDS[item.texture]))
-        if detailed and SIZE_WORDS[item.size] and self.rng.random() < _DETAIL_PROBABILITY:
+        if SIZE_WORDS[item.size] and self.rng.random() < detail:
             words.insert(0, self._pick(SIZE_WORDS[item.size]))
         return " ".join(["an" if words[0][0] in "aeiou" else "a", *words])
 
-    def _sentence(self, parts: list[str | int], *, detailed: bool = True, **facts: tuple) -> SceneCaption:
+    def _sentence(
+        self, parts: list[str | int], *, detail: float = _DETAIL_PROBABILITY, **facts: tuple
+    ) -> SceneCaption:
         """Joins words and objects (given by their index) to a sentence."""
         text, phrases = "", []
         for part in parts:
-            words = self._name(self.scene.objects[part], detailed) if isinstance(part, int) else part
+            words = self._name(self.scene.objects[part], detail) if isinstance(part, int) else part
             if not words:
                 continue
             text += words if words == "," or not text else " " + words

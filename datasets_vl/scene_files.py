@@ -40,9 +40,9 @@ def write_scenes(
     """Writes scenes as a detector's and an annotator's files; the same arguments give the same bytes.
 
     Files: one TSV a split (`scenes_train.tsv`, ...) with LXMERT's fields and `cls_prob`, named in a header line; the
-    captions of all splits in `dataset_scenes.json`, image ids being the stems of the file names; `objects_vocab.txt` and
-    `attributes_vocab.txt`, the names of the detector's classes, one a line. A file gets its name when it is whole. Scene
-    i of a split does not depend on how many scenes are written, and memory does not grow with them.
+    captions of all splits in `dataset_scenes.json`, image ids being the stems of the file names; `objects_vocab.txt`
+    and `attributes_vocab.txt`, the names of the detector's classes, one a line. A file gets its name when it is whole.
+    Scene i of a split does not depend on how many scenes are written, and memory does not grow with them.
 
     Args:
         folder: Where to write; made if need be.

@@ -2,8 +2,8 @@
 
     python examples/evaluate_pretraining.py runs/vilbert features/flickr8k dataset_flickr8k.json --split val
 
-Beside the model's scores stand those of a control whose images are exchanged, and chance. A score that does not fall in
-the control comes from the text alone. `--output scores.json` keeps the table.
+Beside the model's scores stand those of a control whose images are exchanged, and chance. A score that does not fall
+in the control comes from the text alone. `--output scores.json` keeps the table.
 
 Retrieval scores every caption against every image; limit it where that is too much:
 

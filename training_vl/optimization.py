@@ -53,6 +53,7 @@ def make_optimizer(model: nn.Module, arguments: TrainingArguments) -> AdamW:
         lr=arguments.learning_rate,
         betas=(arguments.adam_beta1, arguments.adam_beta2),
         eps=arguments.adam_epsilon,
+        fused=True,
     )
 
 

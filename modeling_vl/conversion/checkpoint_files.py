@@ -94,16 +94,15 @@ def _find_state(path: Path, content: Any) -> Checkpoint:
     if not isinstance(content, dict):
         raise UnreadableCheckpoint(f"{path} holds a {type(content).__name__}, expected a dictionary of tensors")
     place, beside = [], []
-    while not any(isinstance(value, Tensor) for value in content.values()):
-        name = next((name for name in STATE_NAMES if isinstance(content.get(name), dict)), None)
-        if name is None:
-            raise UnreadableCheckpoint(
-                f"{path} holds no tensors at its top level nor under {', '.join(STATE_NAMES)}; it holds "
-                f"{', '.join(sorted(map(str, content))) or 'nothing'}"
-            )
+    while (name := next((name for name in STATE_NAMES if isinstance(content.get(name), dict)), None)) is not None:
         place.append(name)
         beside += [str(key) for key in content if key != name]
         content = content[name]
+    if not any(isinstance(value, Tensor) for value in content.values()):
+        raise UnreadableCheckpoint(
+            f"{path} holds no tensors at its top level nor under {', '.join(STATE_NAMES)}; it holds "
+            f"{', '.join(sorted(map(str, content))) or 'nothing'}"
+        )
     state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     beside += [str(name) for name in content if str(name) not in state]
     return Checkpoint(state, ".".join(place), beside)

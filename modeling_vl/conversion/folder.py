@@ -97,8 +97,13 @@ def write_folder(
 
     Returns:
         The folder.
+
+    Raises:
+        FileExistsError: When there is something in it already.
     """
     folder, config = Path(folder), conversion.config
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: name a new folder")
     model = build_model(conversion)
     model.save_pretrained(folder)
     extractor = RegionFeatureExtractor.from_model_config(config)

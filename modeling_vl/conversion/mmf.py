@@ -18,7 +18,6 @@ from .visualbert_names import visualbert_rules
 NAME = "mmf"
 
 _TRAINING_KEYS = (
-    "bert_model_name",
     "cut_first",
     "embedding_strategy",
     "finetune_lr_multiplier",

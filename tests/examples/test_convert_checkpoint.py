@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -61,31 +62,56 @@ def test_from_file_to_loadable_folder(kind, file, expected, tmp_path, vocabulary
     assert "license_name: state-the-licence-of-these-weights" in card
 
 
-def test_without_a_tokenizer_and_with_a_tokenizer_folder(tmp_path, vocabulary):
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """The script in this process, which saves the imports: exit status or message, and what it printed."""
+
+    def run_script(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as stop:
+            return stop.code, capsys.readouterr().out
+        return 0, capsys.readouterr().out
+
+    return run_script
+
+
+def test_without_a_tokenizer_and_with_a_tokenizer_folder(tmp_path, vocabulary, run_here):
     config, state = checkpoint("transformers")
     torch.save(state, tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_text(json.dumps(config))
     arguments = ("--source", "transformers", "--checkpoint", tmp_path, "--config", tmp_path)
-    assert run(*arguments, "--output", tmp_path / "bare").returncode == 0
+    assert run_here(*arguments, "--output", tmp_path / "bare")[0] == 0
     names = {path.name for path in (tmp_path / "bare").iterdir()}
-    assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} == names
+    assert names == {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
+    assert "bare is not empty: name a new folder" in run_here(*arguments, "--output", tmp_path / "bare")[0]
     BertTokenizer(vocab=str(vocabulary)).save_pretrained(tmp_path / "tokenizer")
-    assert run(*arguments, "--tokenizer", tmp_path / "tokenizer", "--output", tmp_path / "whole").returncode == 0
+    assert run_here(*arguments, "--tokenizer", tmp_path / "tokenizer", "--output", tmp_path / "whole")[0] == 0
     assert AutoProcessor.from_pretrained(tmp_path / "whole")("dog")["input_ids"].tolist() == [[2, 7, 3]]
 
 
-def test_mistakes_are_said_in_one_line(tmp_path):
+def test_a_tokenizer_that_knows_more_words_than_the_model(tmp_path, run_here):
+    config, state = checkpoint("transformers")
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS + [f"w{n}" for n in range(config["vocab_size"])]))
+    arguments = ("--source", "transformers", "--checkpoint", tmp_path, "--config", tmp_path)
+    status, _ = run_here(*arguments, "--tokenizer", tmp_path / "vocab.txt", "--output", tmp_path / "out")
+    assert f"knows {len(WORDS) + config['vocab_size']} word pieces, the model only {config['vocab_size']}" in status
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_fit_is_reported_and_nothing_is_written(tmp_path, run_here):
     config, state = checkpoint("vilbert_beta")
     state["surprise"] = torch.zeros(1)
     torch.save(state, tmp_path / "w.bin")
     (tmp_path / "c.json").write_text(json.dumps(config))
     output = tmp_path / "out"
-    done = run(
+    status, _ = run_here(
         *("--source", "vilbert_beta", "--checkpoint", tmp_path / "w.bin", "--config", tmp_path / "c.json"),
         *("--output", output),
     )
-    assert done.returncode == 1
-    assert "ConversionError: the checkpoint does not fit vilbert_beta" in done.stderr
-    assert "unexpected  surprise" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "ConversionError: the checkpoint does not fit vilbert_beta" in status
+    assert "unexpected  surprise" in status
     assert not output.exists()

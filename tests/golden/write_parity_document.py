@@ -28,8 +28,8 @@ INTRODUCTION = """# Parity with the original code
 
 Golden files hold weights, inputs and outputs of six public code bases. Their weights are converted by
 `modeling_vl.conversion`, and the converted models' numbers are held against the stored ones in float32 on one thread:
-every state, attention map, pooled vector, logit and loss within {tolerance:g}, under each attention backend, padded and
-packed. An output that is stored and neither compared nor listed below fails the test. This document is written by
+every state, attention map, pooled vector, logit and loss within {tolerance:g}, under each attention backend, padded
+and packed. An output that is stored and neither compared nor listed below fails the test. This document is written by
 
     {command}
 

@@ -16,15 +16,38 @@ from training_vl.checkpointing import read_state
 TWO_ON_CPU = [*LAUNCH, "--config_file", str(ROOT / "examples" / "accelerate_configs" / "cpu_2.yaml")]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("data"))
+def check_that_two_ran_together(folder: Path, stderr: str) -> None:
+    assert read_state(folder / "checkpoint-6").world_size == 2
+    files = sorted(path.name for path in (folder / "checkpoint-6").glob("process-*"))
+    assert files == ["process-00000.pt", "process-00001.pt"]
+    assert "PROCESSES WERE" not in stderr
 
 
-@pytest.fixture(scope="module")
-def recipe(data: Path) -> Path:
-    return write_recipe(
-        data,
+def check_equal_to_one_process(two: Path, recipe: Path, folder: Path) -> None:
+    """The one process takes the eight examples of a step in one batch, the two take them in two micro-batches each."""
+    one = run_here(recipe, folder, "--micro_batch_size", "8", "--expected_processes", "1")
+    together = comparable(two)
+    assert [row["step"] for row in together] == [row["step"] for row in one] == [1, 2, 3, 3, 4, 5, 6, 6]
+    for mine, other in zip(together, one, strict=True):
+        assert mine == pytest.approx(other, rel=1e-5, abs=1e-6)
+    apart = load_file(folder / "model.safetensors")
+    for name, value in load_file(two / "model.safetensors").items():
+        torch.testing.assert_close(value, apart[name], atol=1e-4, rtol=0)
+
+
+def check_exact_resume(two: Path, recipe: Path, folder: Path) -> None:
+    """As if the run had been stopped after its checkpoint of step 3."""
+    shutil.copytree(two / "checkpoint-3", folder / "checkpoint-3")
+    shutil.copy(two / "log.jsonl", folder)
+    launch(TWO_ON_CPU, recipe, folder, "--resume_from_checkpoint", "latest")
+    assert comparable(folder) == comparable(two)
+    assert weights(folder) == weights(two)
+
+
+def test_two_processes_are_one_training(tmp_path: Path) -> None:
+    """One test, because starting two processes takes longer than everything they do."""
+    recipe = write_recipe(
+        write_data(tmp_path / "data"),
         "two",
         overrides={**NO_DROPOUT, **NO_IMAGE_DROPOUT},
         batch_size=8,
@@ -35,54 +58,18 @@ def recipe(data: Path) -> Path:
         expected_processes=2,
         warmup_steps=1,
     )
-
-
-@pytest.fixture(scope="module")
-def two(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Output folder and stderr of two processes that trained together."""
-    folder = tmp_path_factory.mktemp("two")
-    return folder, launch(TWO_ON_CPU, recipe, folder)
-
-
-def test_the_config_starts_two_processes(two: tuple[Path, str]) -> None:
-    folder, stderr = two
-    assert read_state(folder / "checkpoint-6").world_size == 2
-    assert sorted(path.name for path in (folder / "checkpoint-6").glob("process-*")) == [
-        "process-00000.pt",
-        "process-00001.pt",
-    ]
-    assert "PROCESSES WERE" not in stderr
-
-
-def test_two_processes_equal_one_with_the_whole_batch(two: tuple[Path, str], recipe: Path, tmp_path: Path) -> None:
-    """The one process takes the eight examples of a step in one batch, the two take them in two micro-batches each."""
-    one = run_here(recipe, tmp_path, "--micro_batch_size", "8", "--expected_processes", "1")
-    together = comparable(two[0])
-    assert [row["step"] for row in together] == [row["step"] for row in one]
-    for mine, other in zip(together, one, strict=True):
-        assert mine == pytest.approx(other, rel=1e-5, abs=1e-6)
-    apart = load_file(tmp_path / "model.safetensors")
-    for name, value in load_file(two[0] / "model.safetensors").items():
-        torch.testing.assert_close(value, apart[name], atol=1e-4, rtol=0)
-
-
-def test_each_process_resumes_from_its_own_state(two: tuple[Path, str], recipe: Path, tmp_path: Path) -> None:
-    shutil.copytree(two[0] / "checkpoint-3", tmp_path / "checkpoint-3")
-    shutil.copy(two[0] / "log.jsonl", tmp_path)
-    launch(TWO_ON_CPU, recipe, tmp_path, "--resume_from_checkpoint", "latest")
-    assert comparable(tmp_path) == comparable(two[0])
-    assert weights(tmp_path) == weights(two[0])
-
-
-def test_another_number_of_processes_cannot_resume(two: tuple[Path, str], recipe: Path) -> None:
+    two = tmp_path / "two"
+    check_that_two_ran_together(two, launch(TWO_ON_CPU, recipe, two))
+    check_equal_to_one_process(two, recipe, tmp_path / "one")
+    check_exact_resume(two, recipe, tmp_path / "resumed")
     with pytest.raises(ValueError, match="world_size was 2, is 1"):
-        run_here(recipe, two[0], "--resume_from_checkpoint", "latest")
+        run_here(recipe, two, "--resume_from_checkpoint", "latest")
 
 
-def test_a_launch_that_starts_only_one_is_warned_about(data: Path, tmp_path: Path) -> None:
+def test_a_launch_that_starts_only_one_is_warned_about(tmp_path: Path) -> None:
     """What accelerate 1.15 makes of `--cpu --num_processes 2`."""
-    short = write_recipe(data, "short", max_steps=1)
-    stderr = launch([*LAUNCH, "--cpu", "--num_processes", "2"], short, tmp_path)
+    recipe = write_recipe(write_data(tmp_path / "data"), "short", max_steps=1)
+    stderr = launch([*LAUNCH, "--cpu", "--num_processes", "2"], recipe, tmp_path / "run")
     assert "SEVERAL PROCESSES WERE ASKED FOR, BUT ONLY ONE RUNS" in stderr
     assert "examples/accelerate_configs/cpu_2.yaml" in stderr
-    assert read_state(tmp_path / "checkpoint-1").world_size == 1
+    assert read_state(tmp_path / "run" / "checkpoint-1").world_size == 1

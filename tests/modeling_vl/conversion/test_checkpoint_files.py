@@ -42,10 +42,10 @@ def test_safetensors_and_folders(tmp_path, state):
 
 @pytest.mark.parametrize("place", ["model_state_dict", "model", "state_dict"])
 def test_training_state_files(tmp_path, state, place):
-    torch.save({place: state, "optimizer": {"lr": 0.1}, "global_step": 7}, tmp_path / "state.tar")
+    torch.save({place: state, "optimizer": {"lr": 0.1}, "rng": torch.zeros(2)}, tmp_path / "state.tar")
     checkpoint = read_checkpoint(tmp_path / "state.tar")
     assert checkpoint.place == place
-    assert checkpoint.beside == ["optimizer", "global_step"]
+    assert checkpoint.beside == ["optimizer", "rng"]
     torch.testing.assert_close(checkpoint.state, state)
 
 
