@@ -6,8 +6,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 
 from .configuration_vision_language import VisionLanguageConfig
-
-LOCATION_SIZES = (4, 5, 7)
+from .region_conventions import LOCATION_SIZES
 
 
 @strict
@@ -52,6 +51,28 @@ class ViLBertConfig(VisionLanguageConfig):
     """
 
     model_type = "vilbert"
+    size_fields = (
+        *VisionLanguageConfig.size_fields,
+        "visual_hidden_size",
+        "visual_num_hidden_layers",
+        "visual_num_attention_heads",
+        "visual_intermediate_size",
+        "coattention_hidden_size",
+        "coattention_num_attention_heads",
+    )
+    activation_fields = (*VisionLanguageConfig.activation_fields, "visual_hidden_act")
+    non_negative_fields = (
+        *VisionLanguageConfig.non_negative_fields,
+        "visual_layer_norm_eps",
+        "coattention_layer_norm_eps",
+        "num_task_tokens",
+    )
+    probability_fields = (
+        *VisionLanguageConfig.probability_fields,
+        "visual_hidden_dropout_prob",
+        "visual_attention_probs_dropout_prob",
+        "visual_embedding_dropout_prob",
+    )
 
     global_region: str | None = "first"
     region_targets: dict[str, float | int] = field(default_factory=lambda: {"kl": 1.0})
@@ -99,12 +120,6 @@ class ViLBertConfig(VisionLanguageConfig):
         self._check_divisible("coattention_hidden_size", "coattention_num_attention_heads")
         self._check_one_of("visual_location_size", LOCATION_SIZES)
         self._check_one_of("coattention_dropout_stream", ("key", "query"))
-        for name in (
-            "visual_hidden_dropout_prob",
-            "visual_attention_probs_dropout_prob",
-            "visual_embedding_dropout_prob",
-        ):
-            self._check_probability(name)
         if len(self.text_coattention_ids) != len(self.visual_coattention_ids):
             raise ValueError(
                 f"text_coattention_ids {self.text_coattention_ids} and visual_coattention_ids "

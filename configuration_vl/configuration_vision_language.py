@@ -1,21 +1,29 @@
 """What ViLBERT and VisualBERT have in common: the text stream, the regions and the pre-training targets."""
 
 from collections.abc import Iterable
-from dataclasses import field
-from typing import ClassVar
+from dataclasses import field, fields
+from difflib import get_close_matches
+from math import inf
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict  # reads the annotations themselves: no postponed ones in this file
 from transformers.configuration_utils import PreTrainedConfig
+from transformers.utils import is_torch_available, logging
 
+from .region_conventions import GLOBAL_REGION_PLACES
 from .region_targets import REGION_TARGETS
 
 FUSION_METHODS = ("mul", "sum", "text")
-GLOBAL_REGION_PLACES = ("first", "last", None)
+
+logger = logging.get_logger(__name__)
 
 
 @strict
 class VisionLanguageConfig(PreTrainedConfig):
     """Fields shared by `ViLBertConfig` and `VisualBertConfig`.
+
+    Keyword arguments that are no fields are kept as attributes, as transformers does with entries of folders that
+    other versions wrote; one that looks like a misspelt field is said in a warning.
 
     Args:
         vocab_size: Number of word pieces.
@@ -36,14 +44,14 @@ class VisionLanguageConfig(PreTrainedConfig):
             1024 (NLVR2), 512 (VCR) or 2054 (Flickr30k: 2048 and six box numbers); ViLBERT wants 2048.
         global_region: Where the region that stands for the whole image lies: "first" (ViLBERT, VOLTA), "last" (a VOLTA
             option) or None when every region is a detection (uclanlp, MMF).
-        global_region_loss: Whether a label of the global region counts in the masked region loss. The originals drop
-            it; MMF predicts every row it is given.
+        global_region_loss: Whether the global region may be labelled and counts in the masked region loss. The
+            originals never predict it; MMF predicts every row it is given.
         region_targets: What masked region modelling predicts, as target name to loss weight; names are the keys of
             `configuration_vl.region_targets.REGION_TARGETS`. Empty for no region modelling.
         num_region_classes: Classes of the detector's distribution (Visual Genome: 1600 and background).
         num_object_classes: Object names of the detector, for the target "object" (VOLTA: 1600).
         num_attribute_classes: Attribute names of the detector, for the target "attribute" (VOLTA: 400).
-        num_region_negatives: Negatives a masked region is contrasted with under the target "nce".
+        num_region_negatives: Negatives a masked region is contrasted with under the target "nce"; not read without it.
         region_head_layer_norm: Whether the region head's transform ends in a layer norm (VOLTA's `image_head_ln`).
         pooler_act: Activation of the poolers: "relu" (ViLBERT, VOLTA) or "tanh" (BERT, VisualBERT).
         fusion_method: How the pooled text and image become the vector that judges their match: "mul", "sum" or "text"
@@ -51,7 +59,8 @@ class VisionLanguageConfig(PreTrainedConfig):
         fusion_dropout_prob: Dropout on the fused vector: fixed to 0.1 in the ViLBERT code bases and VOLTA, none in
             uclanlp's VisualBERT.
         packed_execution: Whether layers run on real tokens and regions only, without padding. It changes the speed and
-            not one unmasked number; compiled and exported graphs take the padded path anyway.
+            not one unmasked number, nor a loss: labels on padding are refused. Compiled and exported graphs take the
+            padded path anyway.
     """
 
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
@@ -66,6 +75,28 @@ class VisionLanguageConfig(PreTrainedConfig):
         "text_attends_visual",
         "visual_attends_text",
     ]
+
+    size_fields: ClassVar[tuple[str, ...]] = (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "visual_embedding_dim",
+        "num_region_classes",
+        "num_object_classes",
+        "num_attribute_classes",
+        "pooler_size",
+    )
+    activation_fields: ClassVar[tuple[str, ...]] = ("hidden_act", "pooler_act")
+    non_negative_fields: ClassVar[tuple[str, ...]] = ("initializer_range", "layer_norm_eps", "num_region_negatives")
+    probability_fields: ClassVar[tuple[str, ...]] = (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "fusion_dropout_prob",
+    )
 
     vocab_size: int = 30522
     hidden_size: int = 768
@@ -97,6 +128,18 @@ class VisionLanguageConfig(PreTrainedConfig):
     fusion_dropout_prob: float | int = 0.0
     packed_execution: bool = True
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Say which keyword arguments look like misspelt fields; all are kept as attributes."""
+        names = [known.name for known in fields(self)]
+        for key in kwargs:
+            closest = [] if hasattr(self, key) else get_close_matches(key, names, n=1, cutoff=0.8)
+            if closest:
+                logger.warning(
+                    f"{type(self).__name__} has no field {key!r}, so {key}={kwargs[key]!r} changes nothing; did you "
+                    f"mean {closest[0]!r}?"
+                )
+        super().__post_init__(**kwargs)
+
     def region_target_size(self, target: str) -> int:
         """Width of the region head's output for one target.
 
@@ -112,19 +155,32 @@ class VisionLanguageConfig(PreTrainedConfig):
         """Raise a `ValueError` that names the fields when values contradict each other."""
         self._check_one_of("global_region", GLOBAL_REGION_PLACES)
         self._check_one_of("fusion_method", FUSION_METHODS)
+        for name in self.size_fields:
+            self._check_range(name, 1, inf, "must be at least 1")
+        for name in self.non_negative_fields:
+            self._check_range(name, 0, inf, "must be finite and not negative")
+        for name in self.probability_fields:
+            self._check_range(name, 0, 1, "must lie in [0, 1)")
+        if isinstance(self.vocab_size, int):
+            self._check_range(
+                "pad_token_id", 0, self.vocab_size, f"must be None or below vocab_size {self.vocab_size}"
+            )
+        self._check_activations()
         self._check_divisible("hidden_size", "num_attention_heads")
         unknown = sorted(set(self.region_targets) - set(REGION_TARGETS))
         if unknown:
             raise ValueError(f"region_targets names {unknown}; known targets are {sorted(REGION_TARGETS)}")
-        unweighted = sorted(name for name, weight in self.region_targets.items() if weight <= 0)
+        unweighted = sorted(name for name, weight in self.region_targets.items() if not 0 < weight < inf)
         if unweighted:
-            raise ValueError(f"region_targets gives {unweighted} no positive weight; leave such a target out instead")
+            raise ValueError(
+                f"region_targets gives {unweighted} no positive, finite weight; leave such a target out instead"
+            )
+        if "nce" in self.region_targets:
+            self._check_range("num_region_negatives", 1, inf, "must be at least 1 for the region target 'nce'")
         if self.global_region_loss and self.global_region is None:
             raise ValueError("global_region_loss=True needs a global region, but global_region is None")
         if self.global_region_loss and not self.region_targets:
             raise ValueError("global_region_loss=True has no loss to add to: region_targets is empty")
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "fusion_dropout_prob"):
-            self._check_probability(name)
 
     def validate_consistency(self) -> None:
         """Check again whenever transformers validates the config, `save_pretrained` included."""
@@ -137,13 +193,22 @@ class VisionLanguageConfig(PreTrainedConfig):
     def _check_divisible(self, width: str, heads: str) -> None:
         if not all(isinstance(getattr(self, name), int) for name in (width, heads)):
             return  # a wrong type is reported by @strict, right after this check
-        if getattr(self, heads) < 1 or getattr(self, width) % getattr(self, heads):
+        if getattr(self, width) % getattr(self, heads):
             raise ValueError(
                 f"{width} ({getattr(self, width)}) must be a multiple of {heads} ({getattr(self, heads)}): "
                 "every attention head has the same width"
             )
 
-    def _check_probability(self, name: str) -> None:
+    def _check_range(self, name: str, lowest: float, end: float, rule: str) -> None:
         value = getattr(self, name)
-        if isinstance(value, int | float) and not 0 <= value < 1:
-            raise ValueError(f"{name} must lie in [0, 1), got {value}")
+        # A wrong type is reported by @strict, right after this check.
+        if isinstance(value, int | float) and not lowest <= value < end:
+            raise ValueError(f"{name} {rule}, got {value}")
+
+    def _check_activations(self) -> None:
+        if not is_torch_available():
+            return  # transformers' table of activations needs torch; without it no model is built either
+        from transformers.activations import ACT2FN
+
+        for name in self.activation_fields:
+            self._check_one_of(name, list(ACT2FN))

@@ -110,8 +110,9 @@ def read_captions(
     * COCO, `captions_{train,val}2014.json`: `images` with `id` and `file_name`, `annotations` with
       `image_id` and `caption`
     * `{image id: caption or list of captions}`, as ViLBERT's `caption_train.json` of Conceptual Captions
-    * rows `{"image_id": ..., "caption": ... | "captions" or "sentences": [...]}`, as JSON lines (`.jsonl`) or one
-      JSON list; `img_path` may stand in for `image_id` and counts with its file name's stem
+    * rows `{"image_id": ..., "caption" or "sentence": ... | "captions" or "sentences": [...]}`, as JSON lines
+      (`.jsonl`) or one JSON list; `img_path` may stand in for `image_id` and counts with its file name's stem. A row
+      may have a `label`, true or false as in NLVR: a statement that is false of its image is no caption and left out
 
     Args:
         path: The file.
@@ -188,18 +189,18 @@ class _CaptionFile:
 
     def _rows(self, rows: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
         for where, row in rows:
-            if not self._wanted(row, where):
+            if not self._wanted(row, where) or not _is_true(row, where):
                 continue
             if "image_id" in row:
                 image_id = _id_text(row["image_id"], where)
             else:
                 image_id = Path(str(_field(row, "img_path", where, instead_of="image_id"))).stem
-            for name in ("caption", "captions", "sentences"):
+            for name in ("caption", "sentence", "captions", "sentences"):
                 if name in row:
                     yield from _captions(image_id, row[name], where)
                     break
             else:
-                raise _BadRecord(f"{where} has no caption, captions or sentences; it has {sorted(row)}")
+                raise _BadRecord(f"{where} has no caption, sentence, captions or sentences; it has {sorted(row)}")
 
     def _karpathy(self, images: list[Any]) -> Iterator[tuple[str, str]]:
         for number, image in enumerate(images):
@@ -253,6 +254,16 @@ def _field(record: Any, name: str, where: str, *, instead_of: str | None = None)
         wanted = f"{instead_of} (or {name})" if instead_of else name
         raise _BadRecord(f"{where} has no {wanted}; it has {sorted(record)}")
     return record[name]
+
+
+def _is_true(row: Mapping[str, Any], where: str) -> bool:
+    label = row.get("label", True)
+    if str(label).lower() not in ("true", "false"):
+        raise _BadRecord(
+            f"{where}: label must be true or false, whether the text is true of the image, got {label!r}; "
+            "leave the field out, or name it otherwise, where it says something else"
+        )
+    return str(label).lower() == "true"
 
 
 def _id_text(value: Any, where: str) -> str:

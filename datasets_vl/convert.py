@@ -10,32 +10,31 @@ import contextlib
 import dataclasses
 import json
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from datasets_vl.bad_rows import BadRow, BadRowError, OnError
-from datasets_vl.manifest import Manifest, ShardInfo, shard_name, write_manifest
-from datasets_vl.parquet import (
-    DamagedShardError,
-    RegionFeaturesMetadata,
-    ShardFile,
-    iter_shard,
-    open_shard,
-    read_shard_metadata,
-    verify_shard,
-)
+from datasets_vl.manifest import Manifest, ShardInfo, shard_name, write_manifest, write_whole
+from datasets_vl.parquet import RegionFeaturesMetadata, ShardFile
+from datasets_vl.private_folder import private_folder, sole_writer
 from datasets_vl.readers import RegionReader, Span, open_reader
+from datasets_vl.shard_reading import DamagedShardError, iter_shard, open_shard, read_image_ids, verify_shard
 from datasets_vl.worker_processes import run_in_processes
 from processing_vl.region_features import InvalidRegionFeatures, RegionFeatures
 
-_NOTE = "conversion"
+_NOTE = "conversion.json"
 _SKIPPED = "skipped"
+_HOW_TO_SET = {
+    "feature_dim": "Say with feature_dim (--feature-dim) which rows to keep.",
+    "num_classes": "Say with num_classes (--num-classes) which rows to keep; 0 keeps all and no probabilities.",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +48,8 @@ class Conversion:
         on_error: "raise" stops at a bad row, "skip" leaves it out and lists it in the manifest.
         feature_dtype: How features are stored.
         feature_dim: Numbers a region has in the source; that of the first good row when None.
+        num_classes: Classes of the class probabilities; those of the first good row when None. 0 leaves class
+            probabilities out, so that rows with and without them go together.
         append_box_numbers: Whether to append x1, y1, x2, y2, width and height of the box, as shares of the image, to
             the features (2048 becomes 2054, as in VisualBERT's Flickr30k features).
         has_global_region: Whether row 0 of every image is the whole image.
@@ -64,6 +65,7 @@ class Conversion:
     on_error: OnError = "raise"
     feature_dtype: Literal["float16", "float32"] = "float16"
     feature_dim: int | None = None
+    num_classes: int | None = None
     append_box_numbers: bool = False
     has_global_region: bool = False
     detector: str | None = None
@@ -92,17 +94,18 @@ class Conversion:
             image_sizes=self.image_sizes,
         )
 
-    def note(self, reader: RegionReader) -> str:
-        """What tells the shards of this conversion from those of another, beside their metadata.
+    def note(self, reader: RegionReader, metadata: RegionFeaturesMetadata) -> str:
+        """What tells the shards of this conversion from those of another.
 
         Args:
             reader: Of the source.
+            metadata: Of the shards.
 
         Returns:
-            JSON, kept in every shard.
+            JSON. It is kept beside the shards, not in them: these shall be the same bytes wherever they are made.
         """
         kept = {name: getattr(self, name) for name in ("format", "shard_size", "append_box_numbers")}
-        return json.dumps({**kept, "source": reader.fingerprint}, sort_keys=True)
+        return json.dumps({**kept, "source": reader.fingerprint, **dataclasses.asdict(metadata)}, sort_keys=True)
 
 
 class MadeShard(NamedTuple):
@@ -127,23 +130,23 @@ class ShardMaker:
         self.folder = folder
         self.metadata = metadata
         self.reader = conversion.open_reader()
-        self.note = conversion.note(self.reader)
 
-    def check_folder(self) -> None:
-        """Look whether all shards in the folder belong to this conversion.
+    def claim_folder(self) -> None:
+        """Leave a note on this conversion in the folder, if the shards there are not those of another.
 
         Raises:
-            ValueError: One does not.
+            ValueError: They are.
         """
-        for path in sorted(self.folder.glob("shard-*.parquet")):
-            with contextlib.suppress(DamagedShardError), open_shard(path) as file:  # damaged ones are made again
-                note = file.metadata.metadata.get(_NOTE.encode(), b"").decode()
-                found = read_shard_metadata(file, path)
-                if note != self.note or found != self.metadata:
-                    raise ValueError(
-                        f"{path} was made from another source or with other options ({note} {found}, now {self.note}"
-                        f" {self.metadata}): choose an empty folder, or delete this one"
-                    )
+        path = private_folder(self.folder) / _NOTE
+        note = self.conversion.note(self.reader, self.metadata)
+        if any(self.folder.glob("shard-*.parquet")):
+            found = path.read_text(encoding="utf-8") if path.is_file() else "nothing is known of them"
+            if found != note:
+                raise ValueError(
+                    f"the shards in {self.folder} were made from another source, before a file of it changed, or with"
+                    f" other options ({found}; now {note}): choose an empty folder, or delete this one"
+                )
+        write_whole(path, note)
 
     def make(self, index: int, span: Span) -> MadeShard:
         """Make shard `index`, or keep it where it is whole already.
@@ -180,7 +183,7 @@ class ShardMaker:
         return MadeShard(span, ShardInfo.of(path, rows), skipped)
 
     def finish(self, file: ShardFile, span: Span, skipped: list[BadRow]) -> MadeShard:
-        """Close a shard, with what a later run has to know inside.
+        """Close a shard, with the rows left out noted inside.
 
         Args:
             file: All its rows are written.
@@ -190,12 +193,12 @@ class ShardMaker:
         Returns:
             The shard.
         """
-        file.finish({_NOTE: self.note, _SKIPPED: json.dumps([dataclasses.asdict(row) for row in skipped])})
+        file.finish({_SKIPPED: json.dumps([dataclasses.asdict(row) for row in skipped])})
         return MadeShard(span, ShardInfo.of(file.path, file.num_rows), skipped)
 
 
 def prepare(regions: RegionFeatures, conversion: Conversion) -> RegionFeatures:
-    """Append the box numbers to the features, if asked.
+    """Append the box numbers to the features and leave class probabilities out, if asked.
 
     Args:
         regions: As read.
@@ -204,6 +207,8 @@ def prepare(regions: RegionFeatures, conversion: Conversion) -> RegionFeatures:
     Returns:
         As stored; features float `[R, D]` or `[R, D + 6]`.
     """
+    if conversion.num_classes == 0:
+        regions = dataclasses.replace(regions, class_probs=None)
     if not conversion.append_box_numbers:
         return regions
     x1, y1, x2, y2 = regions.boxes.T / np.array([[regions.width], [regions.height]] * 2, dtype=np.float32)
@@ -229,25 +234,34 @@ def convert(
 
     Raises:
         BadRowError: A row is bad, or an image comes twice, and the policy is "raise".
-        ValueError: The source is not of the format, has no good row, or the folder holds another conversion's shards.
+        ValueError: The source is not of the format, has no good row, most rows would be left out because they
+            disagree with the first one, or the folder holds another conversion's shards.
+        RuntimeError: Another process is writing into the folder, or one of this conversion's died.
     """
     if num_proc < 1:
         raise ValueError(f"num_proc is {num_proc}, expected at least 1")
     folder = Path(folder)
     reader = conversion.open_reader()
-    first = _first_good_row(reader)
+    first = _first_good_row(reader, conversion)
     conversion = dataclasses.replace(conversion, feature_dim=first.feature_dim)
+    stored = prepare(first, conversion)
     metadata = RegionFeaturesMetadata(
-        feature_dim=prepare(first, conversion).feature_dim,
-        num_classes=first.num_classes,
+        feature_dim=stored.feature_dim,
+        num_classes=conversion.num_classes or stored.num_classes,
         detector=conversion.detector,
         box_policy=conversion.box_policy,
         has_global_region=conversion.has_global_region,
         feature_dtype=conversion.feature_dtype,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    maker = ShardMaker(conversion, folder, metadata)
-    maker.check_folder()
+    with sole_writer(folder):
+        maker = ShardMaker(conversion, folder, metadata)
+        maker.claim_folder()
+        shards = _make_all(maker, num_proc, show_progress)
+        return _finish(maker, _without_duplicates(maker, shards))
+
+
+def _make_all(maker: ShardMaker, num_proc: int, show_progress: bool) -> list[MadeShard]:
+    reader, conversion = maker.reader, maker.conversion
     shards: list[MadeShard] = []
     num_skipped = 0
     with tqdm(total=reader.total, unit=reader.unit, unit_scale=True, disable=not show_progress) as bar:
@@ -255,30 +269,54 @@ def convert(
         if num_proc == 1:
             made = (maker.make(index, span) for index, span in spans)
         else:
-            made = run_in_processes(
-                ShardMaker.make, spans, build=ShardMaker, arguments=(conversion, folder, metadata), num_proc=num_proc
-            )
+            arguments = (conversion, maker.folder, maker.metadata)
+            made = run_in_processes(ShardMaker.make, spans, build=ShardMaker, arguments=arguments, num_proc=num_proc)
         for shard in made:
             shards.append(shard)
             num_skipped += len(shard.skipped)
             bar.set_postfix(skipped=num_skipped, refresh=False)
             bar.update(shard.span.stop - shard.span.start)
-    return _finish(maker, _without_duplicates(maker, shards))
+    return shards
 
 
-def _first_good_row(reader: RegionReader) -> RegionFeatures:
-    with contextlib.closing(reader.read()) as rows:
-        first = next(rows, None)
-    if first is None:
-        why = f"; the first one: {reader.skipped[0]}" if reader.skipped else ""
-        raise ValueError(f"{reader.path} has no good row{why}")
-    return first
+def _first_good_row(reader: RegionReader, conversion: Conversion) -> RegionFeatures:
+    for span in reader.spans(conversion.shard_size):
+        with contextlib.closing(reader.read(span)) as rows:
+            first = next(rows, None)
+            if first is None:
+                continue
+            if conversion.on_error == "skip":
+                _check_that_most_agree(first, rows, reader, conversion)
+            return first
+    why = f"; the first one: {reader.skipped[0]}" if reader.skipped else ""
+    raise ValueError(f"{reader.path} has no good row{why}")
+
+
+def _check_that_most_agree(
+    first: RegionFeatures, others: Iterable[RegionFeatures], reader: RegionReader, conversion: Conversion
+) -> None:
+    """The first good row says what all must be: where it is the odd one, skipping would leave out the good data."""
+    found = {name: [getattr(first, name)] for name in _HOW_TO_SET if getattr(conversion, name) is None}
+    reader.feature_dim = conversion.feature_dim
+    for regions in others:
+        reader.feature_dim = conversion.feature_dim  # so that the next row may differ from this one
+        for name, values in found.items():
+            values.append(getattr(regions, name))
+    for name, values in found.items():
+        odd = len(values) - values.count(values[0])
+        if 2 * odd > len(values):
+            usual = Counter(values).most_common(1)[0][0]
+            raise ValueError(
+                f"{reader.path}: {name} is {values[0]} in the first row (image {first.image_id!r}), but {odd} of the"
+                f" first {len(values)} rows have another, most of them {usual}; on_error='skip' would leave all these"
+                f" out. {_HOW_TO_SET[name]}"
+            )
 
 
 def _without_duplicates(maker: ShardMaker, shards: list[MadeShard]) -> list[MadeShard]:
     """Leave every image where it comes first."""
-    ids = [pq.read_table(maker.folder / shard.info.name, columns=["image_id"])["image_id"] for shard in shards]
-    counts = pc.value_counts(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string()))
+    ids = [_image_ids(maker.folder / shard.info.name) for shard in shards]
+    counts = pc.value_counts(pa.chunked_array(ids, pa.string()))
     repeated = set(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
     if not repeated:
         return shards
@@ -299,6 +337,11 @@ def _without_duplicates(maker: ShardMaker, shards: list[MadeShard]) -> list[Made
             raise BadRowError(next(iter(bad.values())))
         result.append(_rewrite_without(maker, shard, bad) if bad else shard)
     return result
+
+
+def _image_ids(path: Path) -> pa.Array:
+    with open_shard(path) as file:
+        return read_image_ids(file, str(path))
 
 
 def _rewrite_without(maker: ShardMaker, shard: MadeShard, bad: dict[int, BadRow]) -> MadeShard:

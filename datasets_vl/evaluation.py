@@ -11,7 +11,7 @@ from datasets_vl.order import share
 from datasets_vl.pretraining import PreTrainingTask
 from datasets_vl.shard_folder import ShardFolder
 from datasets_vl.training_data import Batch, Collator, batch_loader, check_rank
-from processing_vl.collators import PreTrainingExample
+from processing_vl.pretraining_example import PreTrainingExample
 
 
 def evaluation_batches(
@@ -88,7 +88,7 @@ class _EvaluationStream(IterableDataset[Batch]):
         if batch:
             yield self._collator(batch)
         if not made_any:
-            self._folder.check_captions(self._task)
+            self._folder.match_captions(self._task.captions)
 
     def _examples(self, part: int, parts: int) -> Iterator[PreTrainingExample]:
         rows = share(len(self._folder), part, parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,12 +18,12 @@ from tqdm.auto import tqdm
 from datasets_vl.image_ids import ImageIds
 from datasets_vl.manifest import ShardInfo, read_manifest
 from datasets_vl.order import epoch_permutation
-from datasets_vl.parquet import open_shard, regions_from_row
+from datasets_vl.parquet import regions_from_row
 from datasets_vl.pretraining import PreTrainingTask
-from datasets_vl.training_data import Batch, Collator, TrainingData, batch_loader, data_fingerprint, no_example
+from datasets_vl.private_folder import private_folder
+from datasets_vl.shard_reading import open_shard
+from datasets_vl.training_data import Batch, Collator, TrainingData, batch_loader, data_fingerprint, match_captions
 from processing_vl.region_features import RegionFeatures
-
-logger = logging.getLogger(__name__)
 
 # Images an Arrow record batch: few enough to build in little memory, enough that millions of images stay few batches.
 _ROWS_PER_BATCH = 256
@@ -40,8 +39,8 @@ class LocalRegions(Dataset[RegionFeatures]):
 
     Args:
         folder: The shards and their manifest.
-        cache_dir: Where the Arrow files go. By default beside the shards, in `.cache/huggingface/regions`: the one
-            place that uploading the folder to the Hub leaves out.
+        cache_dir: Where the Arrow files go. By default beside the shards, in `.cache/huggingface/regions`, which
+            uploading the folder to the Hub leaves out.
 
     Raises:
         FileNotFoundError: If the folder has no manifest.
@@ -56,7 +55,7 @@ class LocalRegions(Dataset[RegionFeatures]):
         self.metadata = manifest.metadata
         self.fingerprint = data_fingerprint(manifest)
         if self.cache_dir is None:
-            cache = self.folder / ".cache" / "huggingface" / "regions"
+            cache = private_folder(self.folder) / "regions"
         else:
             # Several data sets may share a cache folder, and all have a shard number 0.
             cache = self.cache_dir / hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:16]
@@ -110,7 +109,8 @@ class LocalRegions(Dataset[RegionFeatures]):
 class LocalExamples(Dataset[Batch]):
     """All examples of local region features: every image with each of its captions.
 
-    As a data set its items are batches: `examples[[(epoch, number), ...]]`.
+    As a data set its items are batches: `examples[[(epoch, number), ...]]`. Captions without image and images without
+    caption are left out, with a warning.
 
     Args:
         regions: The images.
@@ -126,16 +126,10 @@ class LocalExamples(Dataset[Batch]):
         self.task = task
         self.collator = collator
         captions = task.captions
-        image_of_caption = np.repeat(regions.image_ids.positions(captions.image_ids.array), np.diff(captions.offsets))
+        positions = match_captions(str(regions.folder), regions.image_ids, captions)
+        image_of_caption = np.repeat(positions, np.diff(captions.offsets))
         self._captions = np.flatnonzero(image_of_caption >= 0)
         self._images = image_of_caption[self._captions]
-        if len(self) == 0:
-            raise no_example(str(regions.folder), regions.image_ids[0], task)
-        left_out = len(captions) - len(self)
-        if left_out:
-            logger.warning(
-                "%d of %d captions are left out: their images are not in %s", left_out, len(captions), regions.folder
-            )
 
     def __len__(self) -> int:
         return len(self._captions)

@@ -7,12 +7,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from datasets_vl.bad_rows import BadRow
-from datasets_vl.parquet import RegionFeaturesMetadata, ShardFile, open_shard, read_shard_metadata, verify_shard
-from processing_vl.region_features import RegionFeatures
+from datasets_vl.parquet import RegionFeaturesMetadata, ShardFile
+from datasets_vl.private_folder import sole_writer
+from datasets_vl.shard_reading import open_shard, read_image_ids, read_shard_metadata, verify_shard
+from processing_vl.region_features import InvalidRegionFeatures, RegionFeatures
 
 MANIFEST_NAME = "manifest.json"
 
@@ -140,17 +143,27 @@ def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
         folder: With the shards it names.
         manifest: What they hold.
     """
-    path = Path(folder) / MANIFEST_NAME
-    partial = path.with_name(MANIFEST_NAME + ".partial")
-    partial.write_text(manifest.to_json(), encoding="utf-8")
+    write_whole(Path(folder) / MANIFEST_NAME, manifest.to_json())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file, whole or not at all.
+
+    Args:
+        path: The file.
+        text: Its content.
+    """
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 
 class RegionShardWriter:
     """Fills a folder with shards and a manifest, image by image.
 
-    Used as a context manager. Shards that were whole when an earlier run ended are kept: `num_rows` then says how many
-    images are already there, and the caller goes on with the next one.
+    Used as a context manager; until it is left, no other process can write into the folder. Shards that were whole
+    when an earlier run ended are kept: `num_rows` then says how many images are already there, and the caller goes on
+    with the next one.
 
     Example:
         >>> with RegionShardWriter("features", RegionFeaturesMetadata(feature_dim=2048)) as writer:
@@ -164,6 +177,7 @@ class RegionShardWriter:
 
     Raises:
         ValueError: A shard in the folder is damaged or belongs to another data set.
+        RuntimeError: Another process is writing into the folder.
     """
 
     def __init__(
@@ -172,18 +186,22 @@ class RegionShardWriter:
         if shard_size < 1:
             raise ValueError(f"shard_size is {shard_size}, expected at least 1")
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.metadata = metadata
         self.shard_size = shard_size
-        self._shards = list(self._whole_shards())
+        self._image_ids: set[str] = set()
         self._file: ShardFile | None = None
+        with ExitStack() as held:
+            held.enter_context(sole_writer(self.folder))
+            self._shards = list(self._whole_shards())
+            self._held = held.pop_all()
 
     def _whole_shards(self) -> Iterable[ShardInfo]:
         index = 0
         while (path := self.folder / shard_name(index)).exists():
             rows = verify_shard(path)
             with open_shard(path) as file:
-                found = read_shard_metadata(file, path)
+                found = read_shard_metadata(file, str(path))
+                image_ids = read_image_ids(file, str(path)).to_pylist()
             if found != self.metadata or rows > self.shard_size:
                 raise ValueError(
                     f"{path} belongs to another data set: it has {rows} rows and {found}, expected at most"
@@ -191,6 +209,7 @@ class RegionShardWriter:
                 )
             if rows < self.shard_size:  # the end of a finished run: written again, with what follows
                 return
+            self._image_ids.update(image_ids)
             yield ShardInfo.of(path, rows)
             index += 1
 
@@ -203,11 +222,17 @@ class RegionShardWriter:
         """Validate and add one image.
 
         Raises:
-            InvalidRegionFeatures: See `ShardFile.write`; the image is not written and the writer can go on.
+            InvalidRegionFeatures: See `ShardFile.write`, or the image was written before; it is not written and the
+                writer can go on.
         """
+        if regions.image_id in self._image_ids:
+            raise InvalidRegionFeatures(
+                regions.image_id, "comes a second time, but captions find their image by its id: give each its own"
+            )
         if self._file is None:
             self._file = ShardFile(self.folder / shard_name(len(self._shards)), self.metadata)
         self._file.write(regions)
+        self._image_ids.add(regions.image_id)
         if self._file.num_rows == self.shard_size:
             self._finish_shard()
 
@@ -222,9 +247,10 @@ class RegionShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            if self._file is not None:
-                self._finish_shard()
-            write_manifest(self.folder, Manifest(self.metadata, tuple(self._shards)))
-        elif self._file is not None:
-            self._file.__exit__(kind, error, traceback)
+        with self._held:
+            if kind is None:
+                if self._file is not None:
+                    self._finish_shard()
+                write_manifest(self.folder, Manifest(self.metadata, tuple(self._shards)))
+            elif self._file is not None:
+                self._file.__exit__(kind, error, traceback)

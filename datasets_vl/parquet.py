@@ -1,4 +1,4 @@
-"""Region features in Parquet: the columns of a row, the metadata of a file, writing and reading one shard.
+"""Region features in Parquet: the columns of a row, the metadata of a file, writing one shard.
 
 The columns are binary and the files uncompressed and without dictionaries: nested lists read 5 to 20 times slower,
 the usual writer settings 7 times slower.
@@ -10,10 +10,10 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -260,111 +260,3 @@ class ShardFile:
     ) -> None:
         self._writer.close()
         self._partial.unlink(missing_ok=True)
-
-
-def iter_shard(
-    path_or_file: str | os.PathLike[str] | BinaryIO,
-    *,
-    start_row: int = 0,
-    batch_size: int = ROWS_PER_GROUP,
-    columns: Collection[str] | None = None,
-) -> Iterator[RegionFeatures]:
-    """Read a shard image by image, with memory for one batch of rows.
-
-    Every image owns its bytes, so keeping one (in a shuffle buffer, say) does not keep its batch alive.
-
-    Args:
-        path_or_file: A path, or an open seekable file such as fsspec's.
-        start_row: First row to yield; row groups before it are not read.
-        batch_size: Rows decoded at a time.
-        columns: Optional columns to read, all when None. The required ones are always read.
-
-    Yields:
-        The images in their order.
-
-    Raises:
-        ValueError: The file holds no region features, or a column is unknown.
-        InvalidRegionFeatures: A row does not fit the metadata.
-    """
-    if columns is not None:
-        unknown = sorted(set(columns) - set(REGION_SCHEMA.names))
-        if unknown:
-            raise ValueError(f"unknown columns {unknown}, region features have {REGION_SCHEMA.names}")
-        columns = [name for name in REGION_SCHEMA.names if name in columns or name in REQUIRED_COLUMNS]
-    with open_shard(path_or_file) as file:
-        metadata = read_shard_metadata(file, path_or_file)
-        group, skip = 0, start_row
-        while group < file.num_row_groups and skip >= file.metadata.row_group(group).num_rows:
-            skip -= file.metadata.row_group(group).num_rows
-            group += 1
-        groups = range(group, file.num_row_groups)
-        for batch in file.iter_batches(batch_size=batch_size, row_groups=groups, columns=columns):
-            # The rows to skip lie in the first row group, whose batches may be smaller than it.
-            dropped = min(skip, batch.num_rows)
-            skip -= dropped
-            values = [batch.column(i) for i in range(batch.num_columns)]
-            for row in range(dropped, batch.num_rows):
-                yield regions_from_row(
-                    {name: column[row].as_py() for name, column in zip(batch.schema.names, values, strict=True)},
-                    metadata,
-                )
-
-
-class DamagedShardError(ValueError):
-    """A file that is not, or no longer, a whole shard."""
-
-
-def open_shard(path_or_file: str | os.PathLike[str] | BinaryIO, *, verify: bool = False) -> pq.ParquetFile:
-    """Open a Parquet file, with an error that names it when it is none.
-
-    Args:
-        path_or_file: A path, or an open seekable file.
-        verify: Whether to check the checksum of every page that is read.
-
-    Returns:
-        The open file, a context manager.
-
-    Raises:
-        DamagedShardError: Not a whole Parquet file.
-    """
-    try:
-        return pq.ParquetFile(path_or_file, page_checksum_verification=verify)
-    except pa.ArrowInvalid as error:
-        raise DamagedShardError(f"{path_or_file} is not a whole Parquet file: {error}") from error
-
-
-def read_shard_metadata(
-    file: pq.ParquetFile, name: str | os.PathLike[str] | BinaryIO = "the file"
-) -> RegionFeaturesMetadata:
-    """Read the metadata of an open shard.
-
-    Args:
-        file: From `open_shard`.
-        name: What to call the file in errors.
-
-    Returns:
-        The metadata.
-
-    Raises:
-        ValueError: The file holds no region features.
-    """
-    return RegionFeaturesMetadata.from_file_metadata(file.metadata.metadata, str(name))
-
-
-def verify_shard(path: str | os.PathLike[str]) -> int:
-    """Read every page of a shard against its checksum.
-
-    Args:
-        path: The shard.
-
-    Returns:
-        The number of rows.
-
-    Raises:
-        DamagedShardError: The shard is not whole, or a page has changed.
-    """
-    with open_shard(path, verify=True) as file:
-        try:
-            return sum(batch.num_rows for batch in file.iter_batches(batch_size=ROWS_PER_GROUP))
-        except OSError as error:
-            raise DamagedShardError(f"{path} is damaged: {error}") from error

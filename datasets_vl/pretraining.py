@@ -6,13 +6,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from processing_vl.collators import PreTrainingExample
+from processing_vl.pretraining_example import MATCH, MISMATCH, PreTrainingExample
 from processing_vl.region_features import RegionFeatures
 
 from .captions import CaptionTable
 
 PreTrainingForm = Literal["caption", "caption_pair", "matched"]
-MATCH, MISMATCH = 0, 1
 
 # Other draws for the same example, such as the collator's masks, start from the same key with another last number.
 _TASK_STREAM = 0

@@ -124,10 +124,15 @@ def _with_arrays(value: Any, done: dict[int, Any]) -> Any:
     """Put the arrays where their stand-ins are; `done` keeps shared values shared."""
     if id(value) in done:
         return done[id(value)]
+    if isinstance(value, (_Callable, _PickledDtype)):
+        raise pickle.UnpicklingError("the pickle is broken: it leaves a function or a type where data should stand")
     result = value.array if isinstance(value, _PickledArray) else value
     if isinstance(result, tuple):
         result = tuple(_with_arrays(each, done) for each in result)
     done[id(value)] = result
+    if isinstance(result, (dict, set, frozenset)):
+        for key in result:
+            _with_arrays(key, done)
     if isinstance(result, dict):
         result.update([(key, _with_arrays(each, done)) for key, each in result.items()])
     elif isinstance(result, list):

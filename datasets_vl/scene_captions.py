@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,9 +22,11 @@ DIRECTION_WORDS = {
 }
 COMPARISON_WORDS = {"bigger than": ("bigger than", "larger than"), "smaller than": ("smaller than",)}
 POSITION_WORDS = {"top": "at the top", "bottom": "at the bottom", "left": "at the left", "right": "at the right"}
-_DETAIL_PROBABILITY = 0.2
-_RICH_DETAIL_PROBABILITY = 0.5
 OPENINGS = ("there is", "we see")
+
+_DETAIL_PROBABILITY = 0.1
+_RICH_DETAIL_PROBABILITY = 0.3
+"""How often a size or a texture that has a word is told, in most sentences and in the detailed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,13 @@ def describe(scene: Scene) -> list[SceneCaption]:
         scene offers nothing to say becomes a list with an opening.
     """
     writer = _Writer(scene)
-    captions = [form() for form in (writer.list, writer.direction, writer.comparison, writer.position, writer.detail)]
+    captions = [
+        writer.listing(),
+        writer.related(DIRECTION_WORDS),
+        writer.related(COMPARISON_WORDS),
+        writer.position(),
+        writer.detailed(),
+    ]
     return [captions[k] for k in writer.rng.permutation(len(captions))]
 
 
@@ -80,23 +88,15 @@ class _Writer:
         self.scene = scene
         self.rng = scene.generator(Stream.CAPTIONS)
 
-    def list(self) -> SceneCaption:
+    def listing(self) -> SceneCaption:
         return self._sentence(self._enumerate(self._some_objects(3)), detail=0)
 
-    def direction(self) -> SceneCaption:
-        found = self._related_pair(DIRECTION_WORDS)
+    def related(self, relations: Mapping[str, Sequence[str]]) -> SceneCaption:
+        found = self._related_pair(relations)
         if found is None:
             return self._opened_list()
         relation, first, second = found
-        words = self._pick(DIRECTION_WORDS[relation])
-        return self._sentence([first, words, second, *self._aside(first, second)], relations=(found,))
-
-    def comparison(self) -> SceneCaption:
-        found = self._related_pair(COMPARISON_WORDS)
-        if found is None:
-            return self._opened_list()
-        relation, first, second = found
-        words = self._pick(COMPARISON_WORDS[relation])
+        words = self._pick(relations[relation])
         return self._sentence([first, words, second, *self._aside(first, second)], relations=(found,))
 
     def position(self) -> SceneCaption:
@@ -107,11 +107,10 @@ class _Writer:
             return self._opened_list()
         place = self._pick(places)
         others = self._enumerate(mentioned[1:])
-        return self._sentence(
-            [first, POSITION_WORDS[place], *(["with"] if others else []), *others], positions=((place, first),)
-        )
+        parts = [first, POSITION_WORDS[place], *(["with", *others] if others else [])]
+        return self._sentence(parts, positions=((place, first),))
 
-    def detail(self) -> SceneCaption:
+    def detailed(self) -> SceneCaption:
         found = self._related_pair(DIRECTION_WORDS)
         if found is None:
             return self._opened_list()
@@ -143,7 +142,7 @@ class _Writer:
     def _some_objects(self, count: int) -> list[int]:
         return self.rng.permutation(len(self.scene.objects))[:count].tolist()
 
-    def _related_pair(self, relations: dict[str, tuple[str, ...]]) -> tuple[str, int, int] | None:
+    def _related_pair(self, relations: Mapping[str, Sequence[str]]) -> tuple[str, int, int] | None:
         pairs = list(itertools.permutations(range(len(self.scene.objects)), 2))
         for k in self.rng.permutation(len(pairs)):
             first, second = pairs[k]
@@ -157,7 +156,7 @@ class _Writer:
         return options[int(self.rng.random() * len(options))]
 
     def _name(self, item: SceneObject, detail: float) -> str:
-        """Names an object: article, size, texture, colour and shape, the texture sometimes behind."""
+        """Names an object: article, size, texture, colour and shape."""
         words = [item.colour, item.shape]
         if TEXTURE_WORDS[item.texture] and self.rng.random() < detail:
             words.insert(0, self._pick(TEXTURE_WORDS[item.texture]))
@@ -172,8 +171,6 @@ class _Writer:
         text, phrases = "", []
         for part in parts:
             words = self._name(self.scene.objects[part], detail) if isinstance(part, int) else part
-            if not words:
-                continue
             text += words if words == "," or not text else " " + words
             if isinstance(part, int):
                 phrases.append(Phrase(len(text) - len(words), len(text), part))

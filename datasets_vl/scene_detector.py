@@ -31,7 +31,7 @@ MIN_REGIONS = 3
 
 _JITTER = 0.05
 _NOISE = 0.1
-_TEMPERATURE = 0.6
+_TEMPERATURE = 1.0
 _PROJECTION_SEED = 20190806
 _STEPS = 256.0
 """Features are multiples of 1/256: they survive float16, and come out the same in whichever order a machine sums."""

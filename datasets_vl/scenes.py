@@ -32,9 +32,8 @@ COUNTS = {
     "val": (0.0, 0.0, 0.4, 0.3, 0.3),
     "test": (0.0, 0.0, 0.4, 0.3, 0.3),
 }
-"""How often a scene of each split has 1, 2, 3, 4 and 5 objects. Training on scenes of one or two objects teaches the
-words within minutes; without them a small model needs several times as long. The scenes of the other splits have enough
-objects for a caption to tell them apart."""
+"""How often a scene of each split has 1, 2, 3, 4 and 5 objects. Scenes of one or two objects teach a small model the
+words within minutes; the scenes of the other splits have enough objects for a caption to tell them apart."""
 
 _CELL = 32
 _MAX_TILT = math.radians(12)

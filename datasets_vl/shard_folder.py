@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -14,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datasets_vl.captions import CaptionTable
 from datasets_vl.image_ids import ImageIds
 from datasets_vl.manifest import MANIFEST_NAME, Manifest, read_manifest
 from datasets_vl.order import epoch_permutation
-from datasets_vl.parquet import ROWS_PER_GROUP, regions_from_row
-from datasets_vl.pretraining import PreTrainingTask
-from datasets_vl.training_data import data_fingerprint, no_example
+from datasets_vl.parquet import ROWS_PER_GROUP
+from datasets_vl.shard_reading import open_shard, read_image_ids, read_rows
+from datasets_vl.training_data import data_fingerprint, match_captions
 from processing_vl.region_features import RegionFeatures
 
 _METADATA_THREADS = 16
@@ -94,23 +96,22 @@ class ShardFolder:
 
         Yields:
             The number and the image. Every image owns its memory.
+
+        Raises:
+            DamagedShardError: A shard is not whole, or a page is not what was written; names shard and row group.
+            OSError: A shard cannot be read.
         """
-        remaining = iter(rows)
-        row = next(remaining, None)
-        while row is not None:
-            shard = int(np.searchsorted(self.first_rows, row, side="right")) - 1
+        place = 0
+        while place < len(rows):
+            shard = int(np.searchsorted(self.first_rows, rows[place], side="right")) - 1
             first = int(self.first_rows[shard])
             with self._open(shard) as file:
-                row_group, start = _row_group_of(file.metadata, row - first)
-                start += first
-                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[row_group]):
-                    columns = list(zip(batch.schema.names, batch.columns, strict=True))
-                    while row is not None and row < start + batch.num_rows:
-                        # Plain values are copies: a view would keep the whole batch in memory.
-                        values = {name: column[row - start].as_py() for name, column in columns}
-                        yield row, regions_from_row(values, self.metadata)
-                        row = next(remaining, None)
-                    start += batch.num_rows
+                row_group, start, stop = _row_group_of(file.metadata, rows[place] - first)
+                wanted = rows[place : bisect_left(rows, first + stop, place)]
+                inside = [row - first - start for row in wanted]
+                images = read_rows(file, row_group, inside, self.metadata, name=self._shard_path(shard))
+                yield from zip(wanted, images, strict=True)
+            place += len(wanted)
 
     def read_pieces(self, pieces: Iterable[range]) -> Iterator[tuple[int, RegionFeatures]]:
         """Reads images piece after piece; see `read`.
@@ -126,13 +127,15 @@ class ShardFolder:
         shard = [shard.name for shard in self.manifest.shards].index(shard_name)
         return range(int(self.first_rows[shard]), int(self.first_rows[shard + 1]))
 
-    def check_captions(self, task: PreTrainingTask) -> None:
-        """Raises a `ValueError` if no image has a caption of `task`; reads the ids of all images."""
-        if not (self.image_ids.positions(task.captions.image_ids.array) >= 0).any():
-            raise no_example(self.source, self.image_ids[0], task)
+    def match_captions(self, captions: CaptionTable) -> np.ndarray:
+        """Finds the images that captions describe, see `training_data.match_captions`; reads the ids of all images."""
+        return match_captions(self.source, self.image_ids, captions)
 
     def _path(self, name: str) -> str:
         return f"{self.source}/{name}"
+
+    def _shard_path(self, shard: int) -> str:
+        return self._path(self.manifest.shards[shard].name)
 
     def _remote_manifest(self) -> Manifest:
         # Always a fresh look-up: a forked worker must not use its parent's connections, and fsspec sees to that.
@@ -147,18 +150,16 @@ class ShardFolder:
 
     @contextmanager
     def _open(self, shard: int) -> Iterator[pq.ParquetFile]:
-        path = self._path(self.manifest.shards[shard].name)
+        path = self._shard_path(shard)
         with ExitStack() as stack:
             source: Any = path
             if not self._is_local:
                 filesystem, path_there = fsspec.core.url_to_fs(path)
                 # Parquet knows which bytes it wants: with its own buffering a row group is one request.
                 source = stack.enter_context(filesystem.open(path_there, "rb", cache_type="none"))
-            try:
-                file = pq.ParquetFile(source, metadata=self._footers.get(shard), pre_buffer=not self._is_local)
-            except pa.ArrowInvalid as error:
-                raise ValueError(f"{path} is not a whole Parquet file: {error}") from error
-            stack.enter_context(file)
+            file = stack.enter_context(
+                open_shard(source, name=path, footer=self._footers.get(shard), pre_buffer=not self._is_local)
+            )
             if shard not in self._footers:
                 expected = self.manifest.shards[shard].rows
                 if file.metadata.num_rows != expected:
@@ -168,7 +169,7 @@ class ShardFolder:
 
     def _shard_image_ids(self, shard: int) -> pa.Array:
         with self._open(shard) as file:
-            return file.read(columns=["image_id"], use_threads=False).column(0).combine_chunks()
+            return read_image_ids(file, self._shard_path(shard))
 
 
 class RowOrder:
@@ -203,12 +204,12 @@ class RowOrder:
             start = end
 
 
-def _row_group_of(footer: pq.FileMetaData, row: int) -> tuple[int, int]:
-    """The row group of a shard that holds row `row` of it, and the row group's first row."""
+def _row_group_of(footer: pq.FileMetaData, row: int) -> tuple[int, int, int]:
+    """The row group of a shard that holds row `row` of it, the row group's first row and the row after its last."""
     start = 0
     for row_group in range(footer.num_row_groups):
-        rows = footer.row_group(row_group).num_rows
-        if row < start + rows:
-            return row_group, start
-        start += rows
+        stop = start + footer.row_group(row_group).num_rows
+        if row < stop:
+            return row_group, start, stop
+        start = stop
     raise IndexError(f"row {row} of a shard of {start}")

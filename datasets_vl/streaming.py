@@ -16,7 +16,7 @@ from datasets_vl.order import SHUFFLE_BUFFER_STREAM, share
 from datasets_vl.pretraining import PreTrainingTask
 from datasets_vl.shard_folder import ShardFolder
 from datasets_vl.training_data import Batch, Collator, TrainingData, batch_loader
-from processing_vl.collators import PreTrainingExample
+from processing_vl.pretraining_example import PreTrainingExample
 
 
 @dataclass
@@ -105,7 +105,7 @@ class ShuffledReader:
         self._fill_buffer()
         while not at.pending_rows:
             if at.draws == 0:
-                self._folder.check_captions(self._task)
+                self._folder.match_captions(self._task.captions)
                 raise ValueError(
                     f"no caption for any of the {len(self._share)} images that reader {self._part} of {self._parts} "
                     f"has in epoch {at.epoch} of {self._folder.source}; use fewer processes or workers"
@@ -159,8 +159,9 @@ class StreamedTrainingData(TrainingData):
     Every worker of every process reads a share of its own (see `ShuffledReader`), and a process takes their batches in
     fixed rotation. Every example comes exactly once in an epoch of its reader, also with shards of unequal size. As
     readers advance batch by batch and images have unequal numbers of captions, one reader may begin its next epoch a
-    few batches before another. In memory are, for every worker, `shuffle_images` images and one row group, and the
-    batches prepared ahead.
+    few batches before another. Captions without image and images without caption are left out, with a warning when
+    `examples_per_epoch` is asked for, at the latest when an epoch has ended. In memory are, for every worker,
+    `shuffle_images` images and one row group, and the batches prepared ahead.
 
     Args:
         source: A folder of shards, its address on the Hub (`hf://datasets/user/name`), or a `ShardFolder`.
@@ -218,6 +219,7 @@ class StreamedTrainingData(TrainingData):
             )
         self._positions = [ReaderPosition() for _ in range(self._readers)]
         self._next_reader = 0
+        self._examples_per_epoch: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -227,15 +229,20 @@ class StreamedTrainingData(TrainingData):
     @property
     def examples_per_epoch(self) -> int:
         """Examples of all processes together in one pass; the first call reads the image ids of all shards."""
-        captions = self.task.captions
-        found = self._folder.image_ids.positions(captions.image_ids.array) >= 0
-        return int(np.diff(captions.offsets)[found].sum())
+        if self._examples_per_epoch is None:
+            captions = self.task.captions
+            found = self._folder.match_captions(captions) >= 0
+            self._examples_per_epoch = int(np.diff(captions.offsets)[found].sum())
+        return self._examples_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches, without end."""
+        first_epoch = self.epoch
         for reader, position, batch in batch_loader(_BatchStream(self), num_workers=self.num_workers):
             self._positions[reader] = position
             self._next_reader = (reader + 1) % self._readers
+            if self.rank == 0 and self.epoch > first_epoch:
+                _ = self.examples_per_epoch  # warns, once, of captions and images that did not come
             yield batch
 
     def batches_of_worker(self, worker: int) -> Iterator[tuple[int, ReaderPosition, Batch]]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from datasets_vl.captions import CaptionTable
+from datasets_vl.image_ids import ImageIds
 from datasets_vl.manifest import Manifest
 from datasets_vl.pretraining import PreTrainingTask
-from processing_vl.collators import PreTrainingExample
+from processing_vl.pretraining_example import PreTrainingExample
+
+logger = logging.getLogger(__name__)
 
 Batch = dict[str, torch.Tensor]
 Collator = Callable[[Sequence[PreTrainingExample]], Batch]
@@ -169,21 +175,45 @@ def check_rank(rank: int, world_size: int) -> None:
         raise ValueError(f"rank must lie between 0 and world_size - 1, got rank {rank} of world_size {world_size}")
 
 
-def no_example(data: str, image_id: str, task: PreTrainingTask) -> ValueError:
-    """The error for region features and captions that have no image in common.
+def match_captions(data: str, image_ids: ImageIds, captions: CaptionTable) -> np.ndarray:
+    """Finds the images that captions describe, and warns of captions without image and of images without caption.
 
     Args:
         data: What holds the region features.
-        image_id: One of the images there.
-        task: The task whose captions were looked through.
+        image_ids: Of the images there.
+        captions: The captions, `N` images in all.
 
     Returns:
-        The error, to be raised.
+        int64 `[N]`, for every image of the table its position among `image_ids`, -1 where it is not there.
+
+    Raises:
+        ValueError: If no image has a caption.
     """
-    return ValueError(
-        f"no image of {data} has a caption: its images are named like {image_id!r}, the captions name "
-        f"{task.captions.image_ids[0]!r}; read_captions can name COCO images by file name or by number"
-    )
+    positions = image_ids.positions(captions.image_ids.array)
+    missing = np.flatnonzero(positions < 0)
+    if missing.size == positions.size:
+        raise ValueError(
+            f"no image of {data} has a caption: its images are named like {image_ids[0]!r}, the captions name "
+            f"{captions.image_ids[0]!r}; read_captions can name COCO images by file name or by number"
+        )
+    if missing.size:
+        logger.warning(
+            "%d of %d captions are left out: their images are not in %s, the first is %r",
+            np.diff(captions.offsets)[missing].sum(),
+            len(captions),
+            data,
+            captions.image_ids[int(missing[0])],
+        )
+    bare = np.setdiff1d(np.arange(len(image_ids)), positions)
+    if bare.size:
+        logger.warning(
+            "%d of %d images of %s are left out: they have no caption, the first is %r",
+            bare.size,
+            len(image_ids),
+            data,
+            image_ids[int(bare[0])],
+        )
+    return positions
 
 
 def _as_it_is(item: Any) -> Any:

@@ -51,7 +51,12 @@ def parse_arguments() -> argparse.Namespace:
         help="stop at a bad row, or leave it out and list it in the manifest (default: raise)",
     )
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the stored features")
-    parser.add_argument("--feature-dim", type=int, help="numbers a region must have (default: as the first)")
+    parser.add_argument("--feature-dim", type=int, help="numbers a region must have (default: as in the first row)")
+    parser.add_argument(
+        "--num-classes",
+        type=int,
+        help="classes of the class probabilities (default: as in the first row); 0 leaves class probabilities out",
+    )
     parser.add_argument("--append-box-numbers", action="store_true", help="x1 y1 x2 y2 w h as shares of the image")
     parser.add_argument("--global-region", action="store_true", help="row 0 of every image is the whole image")
     parser.add_argument("--detector", help="where the features come from; kept in the metadata")
@@ -72,6 +77,7 @@ def main() -> None:
             on_error=arguments.on_error,
             feature_dtype=arguments.dtype,
             feature_dim=arguments.feature_dim,
+            num_classes=arguments.num_classes,
             append_box_numbers=arguments.append_box_numbers,
             has_global_region=arguments.global_region,
             detector=arguments.detector,

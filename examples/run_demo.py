@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from attention_picture import attention_of_words, draw_attention
+import yaml
+from tqdm.auto import tqdm
 from transformers import AutoModelForPreTraining, AutoProcessor
 
 import modeling_vl  # noqa: F401  registers the Auto classes
@@ -30,6 +33,8 @@ from datasets_vl.local import LocalRegions
 from datasets_vl.scene_captions import SceneCaption, describe
 from datasets_vl.scene_rendering import render
 from datasets_vl.scenes import Scene, make_scene
+from training_vl.attention_picture import attention_of_words, draw_attention
+from training_vl.training_log import read_log
 from training_vl.word_tokenizer import save_word_tokenizer
 from training_vl.zero_shot import Table
 
@@ -39,24 +44,43 @@ WANTED_RECALL = 0.3
 PICTURE_WORDS = 3
 
 
-def run(script: str, *arguments: object, launcher: tuple[str, ...] = ()) -> None:
-    """Run one of the example scripts, shown as the command it is.
+def command(script: str, *arguments: object, launcher: tuple[str, ...] = ()) -> list[str]:
+    """A command line of one of the example scripts, printed as a user would type it.
 
     Args:
         script: File name in examples/.
         *arguments: Its command line.
         launcher: What stands between the Python and the script.
+
+    Returns:
+        The words to start.
     """
-    words = [*launcher, str(EXAMPLES / script), *map(str, arguments)]
     shown = ["accelerate", "launch", *launcher[2:]] if launcher else ["python"]
     print(f"\n$ {shlex.join([*shown, f'examples/{script}', *map(str, arguments)])}", flush=True)
-    finished = subprocess.run([sys.executable, *words], check=False)
+    return [sys.executable, *launcher, str(EXAMPLES / script), *map(str, arguments)]
+
+
+def run(script: str, *arguments: object) -> None:
+    """Run one of the example scripts to its end.
+
+    Args:
+        script: File name in examples/.
+        *arguments: Its command line.
+    """
+    finished = subprocess.run(command(script, *arguments), check=False)
     if finished.returncode:
         sys.exit(f"the demo stopped: {script} ended with exit code {finished.returncode}")
 
 
 def prepare(folder: Path, num_train: int, num_val: int, seed: int) -> None:
-    """Write the scenes in raw formats, convert them, and make a tokenizer of their words."""
+    """Write the scenes in raw formats, convert them, and make a tokenizer of their words.
+
+    Args:
+        folder: Where everything goes.
+        num_train: Scenes to train on.
+        num_val: Scenes to measure on.
+        seed: Of the scenes.
+    """
     raw = folder / "raw"
     run("make_scenes.py", raw, "--num-train", num_train, "--num-val", num_val, "--seed", seed)
     for split in ("train", "val"):
@@ -67,21 +91,70 @@ def prepare(folder: Path, num_train: int, num_val: int, seed: int) -> None:
     save_word_tokenizer(raw / "dataset_scenes.json", folder / "tokenizer")
 
 
-def train_and_measure(folder: Path, name: str) -> Table:
-    """Pre-train one model, unless it was before, and measure it on the held-out scenes."""
-    captions, output = folder / "raw" / "dataset_scenes.json", folder / name
-    one_process = EXAMPLES / "accelerate_configs" / "cpu_1.yaml"
-    launcher = ("-m", "accelerate.commands.launch", "--config_file", str(one_process))
-    run(
-        "run_pretraining.py", EXAMPLES / "recipes" / f"demo_{name}.yaml", "--regions", folder / "regions" / "train",
-        "--val_regions", folder / "regions" / "val", "--captions", captions, "--tokenizer", folder / "tokenizer",
-        "--output_dir", output, "--resume_from_checkpoint", "latest",
-        launcher=launcher,
-    )  # fmt: skip
+def pretrain(folder: Path) -> None:
+    """Pre-train both models side by side, one thread each, as small models gain little from a second one.
+
+    Args:
+        folder: Where the scenes are and the models go.
+    """
+    config = EXAMPLES / "accelerate_configs" / "cpu_1.yaml"
+    launcher = ("-m", "accelerate.commands.launch", "--config_file", str(config))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with ExitStack() as stack:
+        runs = {}
+        for title, name in MODELS.items():
+            recipe = EXAMPLES / "recipes" / f"demo_{name}.yaml"
+            words = command(
+                "run_pretraining.py", recipe, "--regions", folder / "regions" / "train",
+                "--val_regions", folder / "regions" / "val", "--captions", folder / "raw" / "dataset_scenes.json",
+                "--tokenizer", folder / "tokenizer", "--output_dir", folder / name,
+                "--resume_from_checkpoint", "latest", launcher=launcher,
+            )  # fmt: skip
+            output = stack.enter_context((folder / f"{name}.log").open("w", encoding="utf-8"))
+            process = subprocess.Popen(words, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            stack.callback(process.terminate)
+            steps = yaml.safe_load(recipe.read_text(encoding="utf-8"))["max_steps"]
+            runs[name] = process, tqdm(total=steps, desc=f"pre-training {title}", unit="step", position=len(runs))
+        while any(process.poll() is None for process, _ in runs.values()):
+            time.sleep(1)
+            for name, (_, bar) in runs.items():
+                follow(folder / name, bar)
+        for name, (process, bar) in runs.items():
+            follow(folder / name, bar)
+            bar.close()
+            if process.returncode:
+                log = folder / f"{name}.log"
+                sys.exit(f"the demo stopped: pre-training failed; the end of {log} says\n{log.read_text()[-2000:]}")
+
+
+def follow(output_dir: Path, bar: tqdm) -> None:
+    """Bring a progress bar to the last step in a run's log.
+
+    Args:
+        output_dir: The run's folder.
+        bar: The bar.
+    """
+    entries = [entry for entry in read_log(output_dir) if "train/loss" in entry]
+    if entries and entries[-1]["step"] > bar.n:
+        bar.update(entries[-1]["step"] - bar.n)
+        bar.set_postfix(loss=f"{entries[-1]['train/loss']:.3f}")
+
+
+def measure(folder: Path, name: str) -> Table:
+    """Measure one model on the held-out scenes.
+
+    Args:
+        folder: Where scenes and models are.
+        name: One of the values of `MODELS`.
+
+    Returns:
+        The scores.
+    """
     scores = folder / f"{name}.json"
     run(
-        "evaluate_pretraining.py", output, folder / "regions" / "val", captions, "--split", "val", "--output", scores
-    )
+        "evaluate_pretraining.py", folder / name, folder / "regions" / "val", folder / "raw" / "dataset_scenes.json",
+        "--split", "val", "--pairs_per_chunk", 500, "--output", scores,
+    )  # fmt: skip
     return json.loads(scores.read_text(encoding="utf-8"))
 
 
@@ -104,7 +177,15 @@ def table_lines(tables: dict[str, Table]) -> list[str]:
 
 
 def choose_caption(regions: LocalRegions, seed: int) -> tuple[Scene, SceneCaption]:
-    """The first held-out caption that names enough objects for the picture."""
+    """The first held-out caption that names enough objects for the picture.
+
+    Args:
+        regions: The held-out images.
+        seed: Of the scenes.
+
+    Returns:
+        The scene and the caption.
+    """
     for index in range(len(regions)):
         scene = make_scene(index, split="val", seed=seed)
         for caption in describe(scene):
@@ -114,7 +195,15 @@ def choose_caption(regions: LocalRegions, seed: int) -> tuple[Scene, SceneCaptio
 
 
 def draw(folder: Path, seed: int) -> Path:
-    """Draw what the nouns of a held-out caption look at, for both models."""
+    """Draw what the nouns of a held-out caption look at, for both models.
+
+    Args:
+        folder: Where scenes and models are.
+        seed: Of the scenes.
+
+    Returns:
+        The picture's path.
+    """
     regions = LocalRegions(folder / "regions" / "val")
     scene, caption = choose_caption(regions, seed)
     image = regions[regions.index_of(scene.image_id)]
@@ -144,7 +233,8 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
     prepare(arguments.output, arguments.num_train, arguments.num_val, arguments.seed)
-    tables = {title: train_and_measure(arguments.output, name) for title, name in MODELS.items()}
+    pretrain(arguments.output)
+    tables = {title: measure(arguments.output, name) for title, name in MODELS.items()}
     lines = table_lines(tables)
     picture = draw(arguments.output, arguments.seed)
     (arguments.output / "results.json").write_text(json.dumps(tables, indent=2) + "\n", encoding="utf-8")

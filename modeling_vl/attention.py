@@ -30,7 +30,7 @@ def eager_attention_forward(
         query: `[B, heads, Q, head_size]`.
         key: `[B, heads, K, head_size]`.
         value: `[B, heads, K, head_size]`.
-        attention_mask: Added to the scores, broadcastable to `[B, heads, Q, K]`, or None.
+        attention_mask: Added to the scores, float32, broadcastable to `[B, heads, Q, K]`, or None.
         dropout: Probability of dropping a weight.
         scaling: Factor on the scores; 1/sqrt(head_size) when None.
         **kwargs: What other backends understand.
@@ -39,10 +39,11 @@ def eager_attention_forward(
         Context `[B, Q, heads, head_size]` and the weights `[B, heads, Q, K]` before dropout.
     """
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = query @ key.transpose(2, 3) * scaling
+    # float32, because in float16 the mask's lowest number plus a score is minus infinity, and a row of these is NaN.
+    scores = (query @ key.transpose(2, 3) * scaling).float()
     if attention_mask is not None:
         scores = scores + attention_mask
-    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    weights = scores.softmax(-1).to(query.dtype)
     dropped = nn.functional.dropout(weights, p=dropout, training=module.training)
     return (dropped @ value).transpose(1, 2).contiguous(), weights
 
@@ -128,8 +129,8 @@ def plan_attention(
     if key_mask is None or takes_sequences_end_to_end(backend):
         mask = None
     elif backend == "eager":
-        mask = torch.zeros(key_mask.shape, dtype=dtype, device=key_mask.device)
-        mask = mask.masked_fill(~key_mask.bool(), torch.finfo(dtype).min)[:, None, None, :]
+        mask = torch.zeros(key_mask.shape, dtype=torch.float32, device=key_mask.device)
+        mask = mask.masked_fill(~key_mask.bool(), torch.finfo(mask.dtype).min)[:, None, None, :]
     else:
         query_rows, key_rows = (
             key_mask.new_empty(layout.batch_size, layout.row_length, 0, dtype=dtype) for layout in (queries, keys)
@@ -174,7 +175,17 @@ class MultiHeadAttention(nn.Module):
     def project(
         self, states: Tensor, looked_at: Tensor, plan: AttentionPlan, gate_source: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of the looking tokens, keys and values of the tokens looked at, in token order."""
+        """Project both streams, in their token orders.
+
+        Args:
+            states: Looking tokens, `[..., query_size]`.
+            looked_at: Tokens looked at, `[..., key_size]`.
+            plan: Layouts, mask and backend.
+            gate_source: What `TextGatedAttention` reads, `[B, gate_size]`.
+
+        Returns:
+            Queries, keys and values, `[..., inner_size]` each.
+        """
         return self.query(states), self.key(looked_at), self.value(looked_at)
 
     def forward(

@@ -94,9 +94,9 @@ def _run_block(
 def _gate(text: Stream, regions: Stream) -> Tensor:
     mean = text.layout.mean(text.states)
     images = regions.layout.batch_size
-    if len(mean) not in (1, images):
+    if mean.shape[0] not in (1, images):
         raise ValueError(
-            f"dynamic_attention=True lets each text gate its image from the first layer on: {len(mean)} texts cannot "
-            f"be paired with {images} images; give one text, or one text an image"
+            f"dynamic_attention=True lets each text gate its image from the first layer on: {mean.shape[0]} texts "
+            f"cannot be paired with {images} images; give one text, or one text an image"
         )
     return mean.expand(images, -1)

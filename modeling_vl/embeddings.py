@@ -14,39 +14,9 @@ def text_positions(input_ids: Tensor) -> Tensor:
     return torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
 
 
-def check_regions(visual_embeds: Tensor, config: PreTrainedConfig) -> None:
-    """Refuse region features whose width the model was not built for.
-
-    Args:
-        visual_embeds: `[B, R, D]`.
-        config: The model's configuration.
-
-    Raises:
-        ValueError: Naming both widths.
-    """
-    if visual_embeds.dim() != 3 or visual_embeds.shape[-1] != config.visual_embedding_dim:
-        raise ValueError(
-            f"visual_embeds must be [batch, regions, {config.visual_embedding_dim}] for this model "
-            f"(visual_embedding_dim), got {list(visual_embeds.shape)}. Official VisualBERT checkpoints differ: 2048 "
-            "for VQA, 1024 for NLVR2, 512 for VCR, 2054 for Flickr30k"
-        )
-
-
-def check_positions(input_ids: Tensor, config: PreTrainedConfig) -> None:
-    """Refuse texts longer than the position table.
-
-    Args:
-        input_ids: `[B, T]`.
-        config: The model's configuration.
-
-    Raises:
-        ValueError: Naming both lengths.
-    """
-    if input_ids.shape[1] > config.max_position_embeddings:
-        raise ValueError(
-            f"the text has {input_ids.shape[1]} word pieces, the model reads {config.max_position_embeddings} "
-            "(max_position_embeddings): truncate it, for example with processor(..., truncation=True, max_length=...)"
-        )
+def insert_task_place(tensor: Tensor, column: Tensor) -> Tensor:
+    """Put `column` `[B, 1, ...]` behind the first place of `tensor` `[B, T, ...]`, where the task token stands."""
+    return torch.cat((tensor[:, :1], column, tensor[:, 1:]), dim=1)
 
 
 class TextEmbeddings(nn.Module):
@@ -80,8 +50,8 @@ class TextEmbeddings(nn.Module):
             input_ids: `[B, T]`.
             token_type_ids: `[B, T]`, None for zeros.
             position_ids: `[B, T]`, None for 0, 1, 2, ...
-            task_ids: `[B]`; the task token is inserted behind the first word piece, without position and type
-                (vilbert-multi-task). None for models without task tokens.
+            task_ids: `[B]` or `[B, 1]`; the task token is inserted behind the first word piece, without position and
+                type (vilbert-multi-task). None for models without task tokens.
             layout: Layout of the text, task token included.
 
         Returns:
@@ -95,7 +65,7 @@ class TextEmbeddings(nn.Module):
         else:
             states = self._sum(input_ids, position_ids, token_type_ids)
             task = self.task_embeddings(task_ids.view(-1, 1))
-            states = layout.pack(torch.cat((states[:, :1], task, states[:, 1:]), dim=1))
+            states = layout.pack(insert_task_place(states, task))
         return self.dropout(self.LayerNorm(states))
 
     def _sum(self, pieces: Tensor, positions: Tensor, types: Tensor) -> Tensor:

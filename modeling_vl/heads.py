@@ -12,6 +12,7 @@ from transformers.utils import ModelOutput
 
 from configuration_vl.region_targets import REGION_TARGETS
 
+from .input_checks import check_ids, check_labelled_places, check_region_input, check_region_values
 from .losses import (
     IGNORE_INDEX,
     LossDenominators,
@@ -31,6 +32,7 @@ RECORDED_FIELDS = (
     "text_attends_visual",
     "visual_attends_text",
 )
+LOSS_TERMS = ("mlm", "region", "alignment")
 
 
 class RegionInputs(TypedDict, total=False):
@@ -43,7 +45,8 @@ class RegionInputs(TypedDict, total=False):
         object_scores: Their confidences `[B, R]`, for "object".
         attribute_ids: Attribute classes `[B, R]`, for "attribute".
         attribute_scores: Their confidences `[B, R]`, for "attribute".
-        region_negative_indices: Flat places b * R + r of the negatives `[B, R, K]`, for "nce"; drawn when not given.
+        region_negative_indices: Flat places b * R + r of the negatives `[B, R, K]`, for "nce"; drawn when not given,
+            which cannot be part of a full graph (`torch.compile(fullgraph=True)`).
     """
 
     region_class_probs: Tensor
@@ -163,6 +166,7 @@ class PreTrainingHeads(nn.Module):
         *,
         token_states: Tensor,
         region_states: Tensor | None,
+        token_mask: Tensor | None,
         region_mask: Tensor | None,
         labels: Tensor | None,
         sentence_image_labels: Tensor | None,
@@ -177,6 +181,7 @@ class PreTrainingHeads(nn.Module):
             states: The model's output; pooled vectors and records are taken from it.
             token_states: States the vocabulary head reads, `[B, L, hidden_size]`.
             region_states: Region states `[B, R, region_size]`, None without an image.
+            token_mask: `[B, L]`, 1 for real places, or None when all are.
             region_mask: `[B, R]`, 1 for real regions, or None when all are.
             labels: `[B, L]`, -100 where nothing is predicted.
             sentence_image_labels: `[B]`, 0 for a match.
@@ -190,7 +195,8 @@ class PreTrainingHeads(nn.Module):
 
         Raises:
             TypeError: When `region_inputs` holds an argument that no region target knows.
-            ValueError: When labels are given that cannot be predicted.
+            ValueError: When labels are given that cannot be predicted, or what belongs to them has another shape than
+                the states.
         """
         unknown = sorted(set(region_inputs) - set(RegionInputs.__annotations__))
         if unknown:
@@ -198,10 +204,15 @@ class PreTrainingHeads(nn.Module):
                 f"unexpected arguments {unknown}; region targets read {list(RegionInputs.__annotations__)}"
             )
         denominators = loss_denominators or {}
+        unknown = sorted(set(denominators) - set(LOSS_TERMS))
+        if unknown:
+            raise ValueError(f"loss_denominators names {unknown}; the loss terms are {list(LOSS_TERMS)}")
         fields: dict[str, Any] = {name: states[name] for name in RECORDED_FIELDS if name in states}
         alignment = self.alignment_logits(states.pooler_output, states.get("visual_pooler_output"))
         fields["seq_relationship_logits"] = alignment
         if labels is not None:
+            check_ids("labels", labels, token_states.shape[:2], self.config.vocab_size, "vocab_size", IGNORE_INDEX)
+            check_labelled_places("labels", labels != IGNORE_INDEX, token_mask, "padding")
             fields["mlm_loss"] = self.token_loss(token_states, labels, denominators)
         if region_labels is not None:
             if region_states is None or not self.config.region_targets:
@@ -213,8 +224,10 @@ class PreTrainingHeads(nn.Module):
             fields["region_losses"] = losses
             fields["region_loss"] = sum(self.config.region_targets[target] * loss for target, loss in losses.items())
         if sentence_image_labels is not None:
+            rows, classes = alignment.shape[:1], "0 for a match, 1 for a mismatch"
+            check_ids("sentence_image_labels", sentence_image_labels, rows, 2, classes, IGNORE_INDEX)
             fields["alignment_loss"] = classification_loss(
-                alignment, sentence_image_labels.view(-1), denominator=denominators.get("alignment")
+                alignment, sentence_image_labels, denominator=denominators.get("alignment")
             )
         terms = [fields[name] for name in ("mlm_loss", "region_loss", "alignment_loss") if name in fields]
         if terms:
@@ -275,7 +288,7 @@ class PreTrainingHeads(nn.Module):
 
         Args:
             states: Region states `[B, R, region_size]`.
-            labels: `[B, R]`, 1 for masked regions.
+            labels: `[B, R]`, 1 for masked regions, 0 or `IGNORE_INDEX` for others.
             mask: `[B, R]`, 1 for real regions, or None when all are.
             inputs: What the region targets read.
             denominators: Counts to divide by instead of those seen here, by loss term.
@@ -284,33 +297,53 @@ class PreTrainingHeads(nn.Module):
             Loss by target, unweighted.
 
         Raises:
-            ValueError: When a target's inputs are not given.
+            ValueError: When a target's inputs are not given, or do not fit the regions; when a region is labelled that
+                is padding, or a global region that the config does not predict.
         """
+        config, places = self.config, states.shape[:2]
+        check_ids("region_labels", labels, places, 2, "1 for regions to predict", IGNORE_INDEX)
         real = torch.ones_like(labels, dtype=torch.bool) if mask is None else mask.bool()
-        if not self.config.global_region_loss:
+        if not config.global_region_loss:
             real = real & ~self._global_region(real)
+        check_labelled_places(
+            "region_labels",
+            labels == 1,
+            real,
+            f"padding, or on a global region (global_region {config.global_region!r}, global_region_loss "
+            f"{config.global_region_loss})",
+        )
         predicted = (labels == 1) & real
-        names = sorted({name for target in self.config.region_targets for name in REGION_TARGETS[target].inputs})
+        read = [(name, target) for target in config.region_targets for name in REGION_TARGETS[target].inputs]
+        names = sorted({name for name, _ in read})
         missing = [name for name in names if inputs.get(name) is None]
         if missing:
             raise ValueError(
-                f"region_labels are given, and region_targets {list(self.config.region_targets)} also read {missing}"
+                f"region_labels are given, and region_targets {list(config.region_targets)} also read {missing}"
             )
-        negatives = None
-        if "nce" in self.config.region_targets:
-            negatives = inputs.get("region_negative_indices")
-            if negatives is None:
-                negatives = draw_negative_regions(real, predicted, self.config.num_region_negatives)
+        for name, target in read:
+            check_region_input(name, inputs[name], places, config.region_target_size(target))
+        negatives = self._negatives(real, predicted, inputs) if "nce" in config.region_targets else None
         weights, (chosen, negatives, *chosen_inputs) = labelled_items(
             predicted, states, negatives, *(inputs[name] for name in names)
         )
         values = dict(zip(names, chosen_inputs, strict=True))
+        for name, target in read:
+            source = REGION_TARGETS[target].size_field
+            check_region_values(name, values[name], config.region_target_size(target), source)
         if negatives is not None:
             values["negatives"] = inputs["region_features"].flatten(0, 1)[negatives]
         return {
             target: mean_over_labels(region_items(target, logits, values), weights, denominators.get("region"))
             for target, logits in self.region_predictions(chosen).items()
         }
+
+    def _negatives(self, real: Tensor, predicted: Tensor, inputs: RegionInputs) -> Tensor:
+        given = inputs.get("region_negative_indices")
+        if given is None:
+            return draw_negative_regions(real, predicted, self.config.num_region_negatives)
+        shape = (*real.shape, given.shape[-1])
+        check_ids("region_negative_indices", given, shape, real.numel(), "flat places of regions")
+        return given
 
     def _global_region(self, real: Tensor) -> Tensor:
         if self.config.global_region is None:

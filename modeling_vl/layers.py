@@ -77,7 +77,7 @@ class ResidualOutput(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, residual: Tensor) -> Tensor:
-        """Project `[..., input_size]` onto the residual stream `[..., hidden_size]`."""
+        """Project `states` `[..., input_size]` and add them to the `residual` stream `[..., hidden_size]`."""
         return self.LayerNorm(self.dropout(self.dense(states)) + residual)
 
 
@@ -121,7 +121,17 @@ class AttentionBlock(nn.Module):
     def forward(
         self, states: Tensor, looked_at: Tensor, plan: AttentionPlan, gate_source: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """New states of the looking stream, and the attention weights when `plan` wants them."""
+        """Attend, and add the result to the looking stream.
+
+        Args:
+            states: Looking tokens, `[..., hidden_size]`.
+            looked_at: Tokens looked at.
+            plan: Layouts, mask and backend.
+            gate_source: What a gated attention reads, `[B, gate_size]`.
+
+        Returns:
+            New states of the looking stream, and the attention weights when the plan wants them.
+        """
         context, weights = self.self(states, looked_at, plan, gate_source)
         return self.output(context, states), weights
 

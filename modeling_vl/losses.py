@@ -13,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE_INDEX = -100
+from processing_vl.masking import IGNORED_LABEL as IGNORE_INDEX
+
+from .input_checks import builds_graph
+
 ACROSS_SHARE = 0.7
 
 LossDenominators = Mapping[str, float | Tensor]
@@ -28,12 +31,14 @@ def labelled_items(keep: Tensor, *tensors: Tensor | None) -> tuple[Tensor, list[
 
     Returns:
         Weights `[N]` (1 for labelled items, 0 for others that a compiled graph has to carry along) and the tensors as
-        `[N, ...]`.
+        `[N, ...]`. What is carried along is zeroed: ids of -1 and NaN are allowed there, and would spoil the sum.
     """
-    if torch.compiler.is_compiling():
-        return keep.flatten().float(), [None if x is None else x.flatten(0, 1) for x in tensors]
-    index = keep.flatten().nonzero().squeeze(1)
-    weights = torch.ones(len(index), device=keep.device)
+    keep = keep.flatten()
+    if builds_graph():
+        flat = [None if x is None else x.flatten(0, 1) for x in tensors]
+        return keep.float(), [None if x is None else x.where(keep.view(-1, *[1] * (x.dim() - 1)), 0) for x in flat]
+    index = keep.nonzero().squeeze(1)
+    weights = torch.ones(index.shape[0], device=keep.device)
     return weights, [None if x is None else x.flatten(0, 1).index_select(0, index) for x in tensors]
 
 
@@ -67,7 +72,7 @@ def classification_loss(
         A scalar.
     """
     weights = (labels != IGNORE_INDEX).float() if weights is None else weights
-    items = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="none")
+    items = F.cross_entropy(logits.float(), labels.long(), ignore_index=IGNORE_INDEX, reduction="none")
     return mean_over_labels(items, weights, denominator)
 
 
@@ -94,19 +99,23 @@ def region_items(target: str, logits: Tensor, inputs: Mapping[str, Tensor]) -> T
     if target == "huber":
         return F.smooth_l1_loss(logits, inputs["region_features"].float(), reduction="none").mean(-1)
     if target == "class":
-        return F.cross_entropy(logits, inputs["object_ids"], reduction="none")
+        return F.cross_entropy(logits, inputs["object_ids"].long(), reduction="none")
     if target in ("object", "attribute"):
-        return F.cross_entropy(logits, inputs[f"{target}_ids"], reduction="none") * inputs[f"{target}_scores"]
+        return F.cross_entropy(logits, inputs[f"{target}_ids"].long(), reduction="none") * inputs[f"{target}_scores"]
     candidates = torch.cat((inputs["region_features"][:, None], inputs["negatives"]), dim=1).float()
     scores = (candidates @ logits[:, :, None]).squeeze(-1)
-    return F.cross_entropy(scores, scores.new_zeros(len(scores), dtype=torch.long), reduction="none")
+    return F.cross_entropy(scores, scores.new_zeros(scores.shape[0], dtype=torch.long), reduction="none")
 
 
 def draw_negative_regions(real: Tensor, predicted: Tensor, num_negatives: int) -> Tensor:
     """Draw the regions that a masked region is contrasted with under "nce".
 
     70 % come from other images of the batch, the rest from the same image, as in vilbert-multi-task; unlike there,
-    padding is never drawn, and a lone image or a lone region is contrasted with what there is.
+    padding is never drawn, and a lone image or a lone region is contrasted with what there is. vilbert-multi-task
+    rounds both shares down, so its 128 negatives are 89 and 38, together 127; here they are 89 and 39.
+
+    How many there are to draw from depends on values, so this is no part of a full graph: compile "nce" without
+    `fullgraph=True`, or give `region_negative_indices`.
 
     Args:
         real: `[B, R]`, True for regions that may be drawn.
@@ -141,6 +150,9 @@ def draw_negative_regions(real: Tensor, predicted: Tensor, num_negatives: int) -
 
 def count_labels(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Number of labelled items of each loss term in a batch, for `loss_denominators`.
+
+    Every label counts: the losses refuse one that they could not count, on padding or on a global region that is not
+    predicted.
 
     Args:
         batch: Model inputs.

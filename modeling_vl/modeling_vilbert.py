@@ -13,8 +13,18 @@ from configuration_vl.configuration_vilbert import ViLBertConfig
 
 from .bert_initialization import TextInitialization, initialize_text_from_bert
 from .coattention_encoder import ViLBertEncoder
-from .embeddings import RegionEmbeddings, TextEmbeddings, check_positions, check_regions
+from .embeddings import RegionEmbeddings, TextEmbeddings, insert_task_place
 from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
+from .input_checks import (
+    check_finite,
+    check_floating,
+    check_ids,
+    check_labelled_places,
+    check_pairs,
+    check_regions,
+    check_text,
+    check_token_labels,
+)
 from .layers import Pooler
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, ViLBertModelOutput
@@ -40,6 +50,25 @@ class ViLBertPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, MaskedTokenHead):
             init.zeros_(module.bias)
+
+    @classmethod
+    def from_bert(cls, name_or_path: str, config: ViLBertConfig) -> tuple[ViLBertPreTrainedModel, TextInitialization]:
+        """A fresh ViLBERT whose text stream, and whose head for masked words if it has one, are a trained BERT's.
+
+        Args:
+            name_or_path: A BERT folder or Hub id.
+            config: Configuration of the model to build; its text fields must be the BERT's.
+
+        Returns:
+            The model, and a report of what was copied, what was left in the BERT and what is freshly drawn.
+
+        Raises:
+            ValueError: When a size, the number of heads, the activation or the layer norms differ; both are named.
+        """
+        model = cls(config)
+        return model, initialize_text_from_bert(
+            model, name_or_path, {"embeddings.": "text_embeddings.", "encoder.layer.": "encoder.text_layers."}
+        )
 
 
 class ViLBertModel(ViLBertPreTrainedModel):
@@ -67,25 +96,6 @@ class ViLBertModel(ViLBertPreTrainedModel):
         """Replace the word embeddings."""
         self.text_embeddings.word_embeddings = embeddings
 
-    @classmethod
-    def from_bert(cls, name_or_path: str, config: ViLBertConfig) -> tuple[ViLBertModel, TextInitialization]:
-        """A fresh ViLBERT whose text stream is a trained BERT.
-
-        Args:
-            name_or_path: A BERT folder or Hub id.
-            config: Configuration of the model to build; its text sizes must be the BERT's.
-
-        Returns:
-            The model, and a report of what was copied, what was left in the BERT and what is freshly drawn.
-
-        Raises:
-            ValueError: When a size differs; the message names both.
-        """
-        model = cls(config)
-        return model, initialize_text_from_bert(
-            model, name_or_path, {"embeddings.": "text_embeddings.", "encoder.layer.": "encoder.text_layers."}
-        )
-
     @can_return_tuple
     def forward(
         self,
@@ -111,10 +121,12 @@ class ViLBertModel(ViLBertPreTrainedModel):
             token_type_ids: `[B, T]`, None for zeros.
             position_ids: `[B, T]`, None for 0, 1, 2, ...
             visual_attention_mask: `[B, R]`, 1 for real regions; None when nothing is padded.
-            task_ids: `[B]` rows of the task token table, for models with `num_task_tokens`.
+            task_ids: `[B]`, or `[B, 1]` as in vilbert-multi-task: rows of the task token table, for models with
+                `num_task_tokens`.
             pair_index: `[P, 2]` of (text row, image row): the pairs that meet from the first co-attention on. What
-                comes before is computed once a text and once an image; outputs have P rows. Texts and images may then
-                differ in number. The originals' `fast_mode` (one text, many images) and `in_batch_pairs` are such
+                comes before is computed once a text and once an image. Outputs have P rows, but states and weights
+                recorded before that co-attention have a row a text or a row an image. Texts and images may differ in
+                number. The originals' `fast_mode` (one text, many images) and `in_batch_pairs` are such
                 lists.
             output_attentions: Whether to return attention weights; they are computed with the eager backend.
             output_hidden_states: Whether to return the states of every layer.
@@ -125,11 +137,14 @@ class ViLBertModel(ViLBertPreTrainedModel):
         Raises:
             ValueError: When inputs are missing, or do not fit the model or each other.
         """
-        self._check_inputs(input_ids, visual_embeds, visual_locations, task_ids, pair_index)
+        check_text(self.config, input_ids, attention_mask, token_type_ids, position_ids)
+        self._check_image(input_ids, visual_embeds, visual_locations, visual_attention_mask, pair_index)
+        self._check_tasks(input_ids, task_ids)
         if task_ids is not None and attention_mask is not None:
-            attention_mask = torch.cat((attention_mask[:, :1], attention_mask), dim=1)
+            attention_mask = insert_task_place(attention_mask, attention_mask[:, :1])
         forward_pass = Pass.of(self.config, output_hidden_states, output_attentions)
-        batch_size, length, device = len(input_ids), input_ids.shape[1] + (task_ids is not None), input_ids.device
+        batch_size, length, device = *input_ids.shape, input_ids.device
+        length += task_ids is not None
         layout = forward_pass.layout(attention_mask, batch_size, length, device)
         embedded = self.text_embeddings(input_ids, token_type_ids, position_ids, task_ids, layout)
         text = Stream(forward_pass, embedded, layout)
@@ -153,37 +168,38 @@ class ViLBertModel(ViLBertPreTrainedModel):
             visual_attends_text=tuple(regions_over_text) if weights else None,
         )
 
-    def _check_inputs(
+    def _check_image(
         self,
         input_ids: Tensor,
         visual_embeds: Tensor | None,
         visual_locations: Tensor | None,
-        task_ids: Tensor | None,
+        visual_attention_mask: Tensor | None,
         pair_index: Tensor | None,
     ) -> None:
-        config = self.config
         if visual_embeds is None or visual_locations is None:
             raise ValueError(
                 "ViLBERT needs visual_embeds and visual_locations: its streams meet in co-attention, so text alone "
                 "has no defined result (VisualBERT accepts it)"
             )
-        check_positions(input_ids, config)
-        check_regions(visual_embeds, config)
-        expected = [*visual_embeds.shape[:2], config.visual_location_size]
-        if list(visual_locations.shape) != expected:
-            raise ValueError(
-                f"visual_locations must be {expected} (visual_location_size {config.visual_location_size}), got "
-                f"{list(visual_locations.shape)}"
-            )
-        if (task_ids is not None) != (config.num_task_tokens > 0):
+        num_texts = input_ids.shape[0]
+        check_regions(self.config, visual_embeds, visual_attention_mask, num_texts if pair_index is None else None)
+        check_floating(
+            "visual_locations", visual_locations, [*visual_embeds.shape[:2], self.config.visual_location_size]
+        )
+        check_finite("visual_locations", visual_locations)
+        if pair_index is not None:
+            check_pairs(pair_index, num_texts, visual_embeds.shape[0])
+
+    def _check_tasks(self, input_ids: Tensor, task_ids: Tensor | None) -> None:
+        num_tasks = self.config.num_task_tokens
+        if (task_ids is not None) != (num_tasks > 0):
             raise ValueError(
                 f"task_ids are {'given' if task_ids is not None else 'missing'}, but the model has num_task_tokens="
-                f"{config.num_task_tokens}"
+                f"{num_tasks}"
             )
-        if pair_index is None and len(input_ids) != len(visual_embeds):
-            raise ValueError(
-                f"{len(input_ids)} texts and {len(visual_embeds)} images: give as many of both, or pair_index"
-            )
+        if task_ids is not None:
+            shape = (input_ids.shape[0], 1)[: max(task_ids.dim(), 1)]
+            check_ids("task_ids", task_ids, shape, num_tasks, "num_task_tokens")
 
 
 class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
@@ -247,6 +263,10 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
 
         Returns:
             Losses and logits.
+
+        Raises:
+            ValueError: As in `ViLBertModel`, and for labels that cannot be predicted: out of range, of another shape,
+                on padding or on a global region that is not predicted.
         """
         states = self.vilbert(
             input_ids,
@@ -262,19 +282,25 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             output_hidden_states,
             return_dict=True,
         )
-        text = states.last_hidden_state
+        text, token_mask, region_mask = states.last_hidden_state, attention_mask, visual_attention_mask
+        if pair_index is not None:
+            token_mask, region_mask = (
+                None if mask is None else mask[rows]
+                for mask, rows in zip((token_mask, region_mask), pair_index.unbind(1), strict=True)
+            )
         if labels is not None:
-            labels = _text_labels(labels, input_ids, visual_embeds)
-        if labels is not None and task_ids is not None:
-            labels = torch.cat((labels[:, :1], torch.full_like(labels[:, :1], IGNORE_INDEX), labels[:, 1:]), dim=1)
-        real = visual_attention_mask
-        if real is not None and pair_index is not None:
-            real = real[pair_index[:, 1]]
+            labels = _text_labels(labels, text.shape[0], input_ids.shape[1], visual_embeds.shape[1])
+        if task_ids is not None:
+            if labels is not None:
+                labels = insert_task_place(labels, torch.full_like(labels[:, :1], IGNORE_INDEX))
+            if token_mask is not None:
+                token_mask = insert_task_place(token_mask, token_mask[:, :1])
         return self.cls(
             states,
             token_states=text,
             region_states=states.visual_last_hidden_state,
-            region_mask=real,
+            token_mask=token_mask,
+            region_mask=region_mask,
             labels=labels,
             sentence_image_labels=sentence_image_labels,
             region_labels=region_labels,
@@ -284,13 +310,8 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
         )
 
 
-def _text_labels(labels: Tensor, input_ids: Tensor, visual_embeds: Tensor) -> Tensor:
-    length, regions = input_ids.shape[1], visual_embeds.shape[1]
-    if labels.shape[1] == length:
-        return labels
-    if labels.shape[1] == length + regions and bool((labels[:, length:] == IGNORE_INDEX).all()):
-        return labels[:, :length]
-    raise ValueError(
-        f"labels must have {length} columns (word pieces), or {length + regions} with {IGNORE_INDEX} over the "
-        f"regions; got {list(labels.shape)}"
-    )
+def _text_labels(labels: Tensor, rows: int, text_length: int, num_regions: int) -> Tensor:
+    check_token_labels(labels, rows, text_length, num_regions)
+    over_regions = labels[:, text_length:] != IGNORE_INDEX
+    check_labelled_places("labels", over_regions, torch.zeros_like(over_regions), "regions (those are region_labels)")
+    return labels[:, :text_length]

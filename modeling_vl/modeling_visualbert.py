@@ -12,8 +12,8 @@ from transformers.utils import can_return_tuple
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
 from .bert_initialization import TextInitialization, initialize_text_from_bert
-from .embeddings import check_positions, check_regions
 from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
+from .input_checks import check_ids, check_regions, check_text, check_token_labels
 from .layers import Pooler, StreamSizes, TransformerLayer
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, VisualBertModelOutput
@@ -49,6 +49,34 @@ class VisualBertPreTrainedModel(PreTrainedModel):
         if isinstance(module, VisualBertEmbeddings) and self.config.special_visual_initialize:
             init.copy_(module.visual_token_type_embeddings.weight, module.token_type_embeddings.weight)
             init.copy_(module.visual_position_embeddings.weight, module.position_embeddings.weight)
+
+    @classmethod
+    def from_bert(
+        cls, name_or_path: str, config: VisualBertConfig, visual_tables: bool | None = None
+    ) -> tuple[VisualBertPreTrainedModel, TextInitialization]:
+        """A fresh VisualBERT whose layers, and whose head for masked words if it has one, are a trained BERT's.
+
+        Args:
+            name_or_path: A BERT folder or Hub id.
+            config: Configuration of the model to build; its text fields must be the BERT's.
+            visual_tables: Whether the visual type and position tables start as copies of the BERT's text tables. None
+                means the config's `special_visual_initialize`.
+
+        Returns:
+            The model, and a report of what was copied, what was left in the BERT and what is freshly drawn.
+
+        Raises:
+            ValueError: When a size, the number of heads, the activation or the layer norms differ; both are named.
+        """
+        model = cls(config)
+        copies = {}
+        if config.special_visual_initialize if visual_tables is None else visual_tables:
+            for table in ("token_type_embeddings", "position_embeddings"):
+                copies[f"embeddings.visual_{table}.weight"] = f"embeddings.{table}.weight"
+        prefixes = {"embeddings.": "embeddings.", "encoder.": "encoder."}
+        if (config.pooler_size, config.pooler_act) == (config.hidden_size, "tanh"):
+            prefixes["pooler."] = "pooler."
+        return model, initialize_text_from_bert(model, name_or_path, prefixes, copies)
 
 
 class VisualBertEncoder(nn.Module):
@@ -90,34 +118,6 @@ class VisualBertModel(VisualBertPreTrainedModel):
         """Replace the word embeddings."""
         self.embeddings.word_embeddings = embeddings
 
-    @classmethod
-    def from_bert(
-        cls, name_or_path: str, config: VisualBertConfig, visual_tables: bool | None = None
-    ) -> tuple[VisualBertModel, TextInitialization]:
-        """A fresh VisualBERT whose layers are a trained BERT's.
-
-        Args:
-            name_or_path: A BERT folder or Hub id.
-            config: Configuration of the model to build; its sizes must be the BERT's.
-            visual_tables: Whether the visual type and position tables start as copies of the BERT's text tables. None
-                means the config's `special_visual_initialize`.
-
-        Returns:
-            The model, and a report of what was copied, what was left in the BERT and what is freshly drawn.
-
-        Raises:
-            ValueError: When a size differs; the message names both.
-        """
-        model = cls(config)
-        copies = {}
-        if config.special_visual_initialize if visual_tables is None else visual_tables:
-            for table in ("token_type_embeddings", "position_embeddings"):
-                copies[f"embeddings.visual_{table}.weight"] = f"embeddings.{table}.weight"
-        prefixes = {"embeddings.": "embeddings.", "encoder.": "encoder."}
-        if (config.pooler_size, config.pooler_act) == (config.hidden_size, "tanh"):
-            prefixes["pooler."] = "pooler."
-        return model, initialize_text_from_bert(model, name_or_path, prefixes, copies)
-
     @can_return_tuple
     def forward(
         self,
@@ -156,7 +156,8 @@ class VisualBertModel(VisualBertPreTrainedModel):
             ValueError: When inputs do not fit the model or each other.
         """
         config = self.config
-        check_positions(input_ids, config)
+        check_text(config, input_ids, attention_mask, token_type_ids, position_ids)
+        self._check_image(input_ids, visual_embeds, visual_attention_mask, visual_token_type_ids, image_text_alignment)
         forward_pass = Pass.of(config, output_hidden_states, output_attentions)
         text_layout = forward_pass.layout(attention_mask, *input_ids.shape, input_ids.device)
         text = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout)
@@ -164,7 +165,6 @@ class VisualBertModel(VisualBertPreTrainedModel):
             stream = Stream(forward_pass, text, text_layout)
             stream.run(self.encoder.layer)
         else:
-            self._check_image(input_ids, visual_embeds)
             layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], visual_embeds.device)
             regions = layout.unpack(
                 self.embeddings.regions(visual_embeds, visual_token_type_ids, image_text_alignment, layout)
@@ -194,10 +194,35 @@ class VisualBertModel(VisualBertPreTrainedModel):
             attentions=tuple(stream.attentions) if forward_pass.record_weights else None,
         )
 
-    def _check_image(self, input_ids: Tensor, visual_embeds: Tensor) -> None:
-        check_regions(visual_embeds, self.config)
-        if len(input_ids) != len(visual_embeds):
-            raise ValueError(f"{len(input_ids)} texts and {len(visual_embeds)} images: give as many of both")
+    def _check_image(
+        self,
+        input_ids: Tensor,
+        visual_embeds: Tensor | None,
+        visual_attention_mask: Tensor | None,
+        visual_token_type_ids: Tensor | None,
+        image_text_alignment: Tensor | None,
+    ) -> None:
+        config = self.config
+        if visual_embeds is None:
+            if any(x is not None for x in (visual_attention_mask, visual_token_type_ids, image_text_alignment)):
+                raise ValueError(
+                    "visual_attention_mask, visual_token_type_ids or image_text_alignment is given without "
+                    "visual_embeds"
+                )
+            return
+        check_regions(config, visual_embeds, visual_attention_mask, input_ids.shape[0])
+        places = visual_embeds.shape[:2]
+        check_ids("visual_token_type_ids", visual_token_type_ids, places, config.type_vocab_size, "type_vocab_size")
+        if image_text_alignment is not None:
+            kept = image_text_alignment[:, : places[1]] if image_text_alignment.dim() == 3 else image_text_alignment
+            check_ids(
+                "image_text_alignment",
+                kept,
+                (*places, kept.shape[-1]),
+                config.max_position_embeddings,
+                "max_position_embeddings",
+                -1,
+            )
 
 
 def _joint_mask(
@@ -272,6 +297,10 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
 
         Returns:
             Losses and logits.
+
+        Raises:
+            ValueError: As in `VisualBertModel`, and for labels that cannot be predicted: out of range, of another
+                shape, on padding or on a global region that is not predicted.
         """
         states = self.visual_bert(
             input_ids,
@@ -288,17 +317,17 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             return_dict=True,
         )
         sequence, text_length = states.last_hidden_state, input_ids.shape[1]
-        if labels is not None and labels.shape[1] != sequence.shape[1]:
-            if labels.shape[1] != text_length:
-                raise ValueError(
-                    f"labels must have {text_length} columns (word pieces) or {sequence.shape[1]} (and regions), got "
-                    f"{list(labels.shape)}"
-                )
-            labels = nn.functional.pad(labels, (0, sequence.shape[1] - text_length), value=IGNORE_INDEX)
+        token_mask = attention_mask
+        if visual_embeds is not None:
+            token_mask = _joint_mask(input_ids, visual_embeds, attention_mask, visual_attention_mask)
+        if labels is not None:
+            check_token_labels(labels, sequence.shape[0], text_length, sequence.shape[1] - text_length)
+            labels = nn.functional.pad(labels, (0, sequence.shape[1] - labels.shape[1]), value=IGNORE_INDEX)
         return self.cls(
             states,
             token_states=sequence,
             region_states=None if visual_embeds is None else sequence[:, text_length:],
+            token_mask=token_mask,
             region_mask=visual_attention_mask,
             labels=labels,
             sentence_image_labels=sentence_image_labels,

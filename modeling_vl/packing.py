@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .input_checks import builds_graph
+
 
 class PaddedLayout:
     """Tokens in a padded rectangle `[B, L, ...]`; nothing is moved.
@@ -52,7 +54,7 @@ class PaddedLayout:
         return rows
 
     def unpack_rows(self, rows: Tensor, dim: int) -> Tensor:
-        """Spread dimension `dim` from row places to padded places."""
+        """Spread dimension `dim` of `rows` `[B, ...]` from row places to padded places: nothing to do."""
         return rows
 
     def per_token(self, per_example: Tensor) -> Tensor:
@@ -106,7 +108,7 @@ class PackedLayout:
         return rows.flatten(0, 1).index_select(0, self.row_index)
 
     def unpack_rows(self, rows: Tensor, dim: int) -> Tensor:
-        """Spread dimension `dim` of `[B, ...]` from row places to padded places, zero at padding."""
+        """Spread dimension `dim` of `rows` `[B, ...]` from row places to padded places, zero at padding."""
         return self.unpack(self.from_rows(rows.movedim(dim, 1))).movedim(1, dim)
 
     def per_token(self, per_example: Tensor) -> Tensor:
@@ -157,7 +159,7 @@ def choose_layout(
     Returns:
         The layout.
     """
-    if not pack or mask is None or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if not pack or mask is None or builds_graph():
         return PaddedLayout(mask, batch_size, length)
     real = mask.bool()
     if bool(real.all()) or not bool(real[:, read_places].all()):

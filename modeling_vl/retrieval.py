@@ -9,6 +9,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers.modeling_utils import PreTrainedModel
 
+from .heads import PreTrainingHeads
+
 
 @torch.no_grad()
 def score_pairs(
@@ -35,34 +37,44 @@ def score_pairs(
         float32 `[N, M]` on the CPU: log-odds of a match; their sigmoid is the probability.
 
     Raises:
-        ValueError: If `pairs_per_chunk` is below 1.
+        TypeError: If the model has no alignment head.
+        ValueError: If `pairs_per_chunk` is below 1, or there are no texts or no images.
     """
+    if not isinstance(getattr(model, "cls", None), PreTrainingHeads):
+        raise TypeError(
+            "pairs are scored with the alignment head of ViLBertForPreTraining or VisualBertForPreTraining, which "
+            f"{type(model).__name__} has not"
+        )
     if pairs_per_chunk < 1:
         raise ValueError(f"pairs_per_chunk must be at least 1, got {pairs_per_chunk}")
     num_texts, num_images = len(texts["input_ids"]), len(images["visual_embeds"])
+    if not num_texts or not num_images:
+        raise ValueError(f"there is nothing to score: {num_texts} texts and {num_images} images")
     shares_layers = model.config.model_type == "vilbert"
     text_rows, image_rows = _chunk_shape(num_texts, num_images, pairs_per_chunk)
     if shares_layers and model.config.dynamic_attention:
         # The text gates the image layers from the first one on: one text at a time can share them.
         text_rows, image_rows = 1, min(num_images, pairs_per_chunk)
     scores = torch.empty(num_texts, num_images)
+    chunks = [(i, j) for i in range(0, num_texts, text_rows) for j in range(0, num_images, image_rows)]
     was_training = model.training
     model.eval()
-    chunks = [(i, j) for i in range(0, num_texts, text_rows) for j in range(0, num_images, image_rows)]
-    for i, j in tqdm(chunks, desc="scoring pairs", unit="chunk", disable=not progress):
-        text = {name: value[i : i + text_rows].to(model.device) for name, value in texts.items()}
-        image = {name: value[j : j + image_rows].to(model.device) for name, value in images.items()}
-        shape = len(text["input_ids"]), len(image["visual_embeds"])
-        pairs = torch.cartesian_prod(*(torch.arange(size, device=model.device) for size in shape))
-        if shares_layers:
-            inputs = {**text, **image, "pair_index": pairs}
-        else:
-            inputs = {name: value[pairs[:, 0]] for name, value in text.items()}
-            inputs |= {name: value[pairs[:, 1]] for name, value in image.items()}
-        logits = model(**inputs, return_logits=False).seq_relationship_logits.float()
-        odds = (logits[:, 0] - logits[:, 1]).view(shape)
-        scores[i : i + text_rows, j : j + image_rows] = odds.cpu()
-    model.train(was_training)
+    try:
+        for i, j in tqdm(chunks, desc="scoring pairs", unit="chunk", disable=not progress):
+            text = {name: value[i : i + text_rows].to(model.device) for name, value in texts.items()}
+            image = {name: value[j : j + image_rows].to(model.device) for name, value in images.items()}
+            shape = len(text["input_ids"]), len(image["visual_embeds"])
+            pairs = torch.cartesian_prod(*(torch.arange(size, device=model.device) for size in shape))
+            if shares_layers:
+                inputs = {**text, **image, "pair_index": pairs}
+            else:
+                inputs = {name: value[pairs[:, 0]] for name, value in text.items()}
+                inputs |= {name: value[pairs[:, 1]] for name, value in image.items()}
+            logits = model(**inputs, return_logits=False).seq_relationship_logits.float()
+            odds = (logits[:, 0] - logits[:, 1]).view(shape)
+            scores[i : i + text_rows, j : j + image_rows] = odds.cpu()
+    finally:
+        model.train(was_training)
     return scores
 
 

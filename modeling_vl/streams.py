@@ -53,7 +53,18 @@ class Pass(NamedTuple):
         device: torch.device,
         read_places: tuple[int, ...] = (0,),
     ) -> Layout:
-        """How a stream lies in memory, see `modeling_vl.attention.stream_layout`."""
+        """How a stream lies in memory.
+
+        Args:
+            mask: `[B, L]`, or None when nothing is padded.
+            batch_size: B.
+            length: L.
+            device: Where the stream lives.
+            read_places: Places that poolers read.
+
+        Returns:
+            The layout.
+        """
         return stream_layout(self.config, self.backend, mask, batch_size, length, device, read_places)
 
 
@@ -110,5 +121,5 @@ class Stream:
         """
         states, mask = self.padded()[rows], self.layout.mask
         mask = None if mask is None else mask[rows]
-        self.layout = self.forward_pass.layout(mask, len(rows), self.layout.length, states.device)
+        self.layout = self.forward_pass.layout(mask, rows.shape[0], self.layout.length, states.device)
         self.states = self.layout.pack(states)

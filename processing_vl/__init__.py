@@ -6,15 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .collators import PreTrainingCollator, PreTrainingExample
+    from .collators import PreTrainingCollator
     from .feature_extraction_regions import RegionFeatureExtractor
+    from .pretraining_example import PreTrainingExample
     from .processing_regions import RegionTextProcessor
     from .region_features import InvalidRegionFeatures, RegionFeatures
 
 _HOMES = {
     "InvalidRegionFeatures": "region_features",
     "PreTrainingCollator": "collators",
-    "PreTrainingExample": "collators",
+    "PreTrainingExample": "pretraining_example",
     "RegionFeatureExtractor": "feature_extraction_regions",
     "RegionFeatures": "region_features",
     "RegionTextProcessor": "processing_regions",

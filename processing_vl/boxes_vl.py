@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LOCATION_SIZES = (4, 5, 7)
-"""Known location vectors, all parts normalised by the image size: 4 is x1 y1 x2 y2; 5 adds the area share (ViLBERT); 7
-is x1 y1 x2 y2, width, height, area share (VOLTA, `num_locs`)."""
+from configuration_vl.region_conventions import LOCATION_SIZES
 
 
 def region_locations(boxes: np.ndarray, width: int, height: int, location_size: int = 5) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -11,35 +10,12 @@ import torch
 from configuration_vl.region_targets import REGION_TARGETS
 
 from .masking import IGNORED_LABEL, RegionMask, mask_regions, mask_tokens
+from .pretraining_example import MATCH, MISMATCH, PreTrainingExample
 from .processing_regions import RegionTextProcessor
 from .region_features import RegionFeatures
 
-MATCH, MISMATCH = 0, 1
-
 _MASKING_STREAM = 1
 """Last number of the seed that masks are drawn from; whoever chooses captions appends 0 to the same `rng_key`."""
-
-
-class PreTrainingExample(TypedDict):
-    """One image with one text, before any masking.
-
-    Attributes:
-        image_id: Name of the image.
-        regions: The image.
-        text: A caption.
-        text_pair: A second caption (VisualBERT's two-caption form), or None.
-        alignment_label: 0 when the text (in the two-caption form: the second caption) describes the image, 1 when it
-            was taken from another image, None when there is nothing to judge.
-        rng_key: Seed, epoch and caption index. All randomness of the example derives from it, so that an example is
-            the same in any batch, in any worker and after a resume.
-    """
-
-    image_id: str
-    regions: RegionFeatures
-    text: str
-    text_pair: str | None
-    alignment_label: int | None
-    rng_key: tuple[int, int, int]
 
 
 class PreTrainingCollator:
@@ -56,7 +32,8 @@ class PreTrainingCollator:
         objective: What mismatched pairs are for, numbered as in vilbert-multi-task: 0, all losses see all pairs; 1,
             tokens and regions of mismatched pairs are masked but not predicted; 2, there are no mismatched pairs and
             no alignment is judged.
-        max_text_length: Word pieces a text keeps, special tokens included; [SEP] is never cut off.
+        max_text_length: Word pieces a text keeps, special tokens included; [SEP] is never cut off. At most what the
+            tokenizer knows the model to have positions for.
         token_mask_probability: Share of tokens to predict.
         region_mask_probability: Share of regions to predict.
         overlap_threshold: See `masking.mask_regions`; changes only the mean that an added global region holds.
@@ -87,6 +64,11 @@ class PreTrainingCollator:
             raise ValueError(
                 f"max_text_length={max_text_length} leaves no room for words: "
                 f"a pair of texts has {num_special} special tokens"
+            )
+        if max_text_length > tokenizer.model_max_length:
+            raise ValueError(
+                f"max_text_length={max_text_length} is more than the model has positions for: the tokenizer's "
+                f"model_max_length is {tokenizer.model_max_length}"
             )
         for name, value in (("token", token_mask_probability), ("region", region_mask_probability)):
             if not 0 <= value <= 1:

@@ -11,10 +11,10 @@ import torch
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
+from configuration_vl.region_conventions import GLOBAL_REGION_PLACES, OFFICIAL_FEATURE_SIZES
+
 from .boxes_vl import check_location_size, region_locations, whole_image_location
 from .region_features import InvalidRegionFeatures, RegionFeatures
-
-OFFICIAL_FEATURE_SIZES = "ViLBERT 2048; VisualBERT 2048 for VQA, 1024 for NLVR2, 512 for VCR, 2054 for Flickr30k"
 
 
 class RegionFeatureExtractor(FeatureExtractionMixin):
@@ -26,7 +26,7 @@ class RegionFeatureExtractor(FeatureExtractionMixin):
 
     Args:
         visual_embedding_dim: Numbers a region's feature has, D.
-        location_size: Numbers a region's location has, L; one of `boxes_vl.LOCATION_SIZES`.
+        location_size: Numbers a region's location has, L; one of `region_conventions.LOCATION_SIZES`.
         global_region: Place of the region that stands for the whole image: "first", "last" (behind the image's last
             real region, before padding), or None. None adds nothing, and a row 0 that is the whole image is then a
             region like the others.
@@ -50,7 +50,7 @@ class RegionFeatureExtractor(FeatureExtractionMixin):
         if visual_embedding_dim < 1:
             raise ValueError(f"visual_embedding_dim must be at least 1, got {visual_embedding_dim}")
         check_location_size(location_size)
-        if global_region not in ("first", "last", None):
+        if global_region not in GLOBAL_REGION_PLACES:
             raise ValueError(f"global_region must be 'first', 'last' or None, got {global_region!r}")
         if max_regions is not None and max_regions < 1:
             raise ValueError(f"max_regions must be at least 1, or None for all regions, got {max_regions}")

@@ -20,12 +20,16 @@ class RegionTextProcessor(ProcessorMixin):
         feature_extractor: Pads regions.
         tokenizer: Any tokenizer with the vocabulary of the model, BERT's for the released checkpoints.
         **kwargs: Further entries of a saved processor that transformers knows.
+
+    Raises:
+        ValueError: The tokenizer pads on the left.
     """
 
     def __init__(
         self, feature_extractor: RegionFeatureExtractor, tokenizer: PreTrainedTokenizerBase, **kwargs: Any
     ) -> None:
         super().__init__(feature_extractor, tokenizer, **kwargs)
+        _check_padding_side(tokenizer)
 
     def __call__(
         self,
@@ -56,8 +60,8 @@ class RegionTextProcessor(ProcessorMixin):
 
         Raises:
             InvalidRegionFeatures: An image is not fit for the model.
-            ValueError: There is neither text nor regions, a second text has no first one, or the numbers of texts and
-                images differ.
+            ValueError: There is neither text nor regions, a second text has no first one, the numbers of texts and
+                images differ, or the tokenizer pads on the left.
         """
         if text is None and text_pair is not None:
             raise ValueError("text_pair is a second text, but there is no first one: give text as well")
@@ -65,6 +69,7 @@ class RegionTextProcessor(ProcessorMixin):
             raise ValueError("the processor needs text, regions or both; it got neither")
         inputs: dict[str, Any] = {}
         if text is not None:
+            _check_padding_side(self.tokenizer)
             inputs |= self.tokenizer(
                 text,
                 text_pair,
@@ -80,6 +85,15 @@ class RegionTextProcessor(ProcessorMixin):
         if text is not None and regions is not None:
             _check_batch_sizes(len(inputs["input_ids"]), len(inputs["visual_embeds"]))
         return BatchFeature(inputs)
+
+
+def _check_padding_side(tokenizer: PreTrainedTokenizerBase) -> None:
+    if tokenizer.padding_side != "right":
+        raise ValueError(
+            f"the tokenizer pads on the {tokenizer.padding_side}: the models count positions from the first token and "
+            "read the text as a whole there, where a padded text would have a pad token. "
+            "Set tokenizer.padding_side = 'right'"
+        )
 
 
 def _check_batch_sizes(num_texts: int, num_images: int) -> None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_LARGEST_SUM = 1.01
+"""Of the probabilities of a region: a sum of thousands of float16 numbers, rounded one by one, may exceed 1."""
+
 
 class InvalidRegionFeatures(ValueError):
     """Region features that no model should see.
@@ -83,10 +86,18 @@ class RegionFeatures:
             feature_dim: The D that the data set or the model wants; any D when None.
 
         Raises:
-            InvalidRegionFeatures: An array has the wrong type or shape, counts disagree, a number is not finite, a box
-                leaves the image by more than a pixel or has no area, D is not `feature_dim`, or row 0 of an image said
-                to have a global region is not the whole image.
+            InvalidRegionFeatures: The id is no text or empty, the image size is no pair of positive whole numbers, an
+                array has the wrong type or shape, counts disagree, a number is not finite, a box leaves the image by
+                more than a pixel or has no area, D is not `feature_dim`, class probabilities are negative or add up to
+                more than 1, scores lack the ids they belong to, or row 0 of an image said to have a global region is
+                not the whole image.
         """
+        if not isinstance(self.image_id, str) or not self.image_id:
+            self._refuse(f"image_id is {self.image_id!r}, expected a text that is not empty")
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+                self._refuse(f"{name} is {value!r}, expected a whole number of pixels (int)")
         if self.width < 1 or self.height < 1:
             self._refuse(f"the image size is {self.width} x {self.height}, expected at least 1 x 1 pixels")
         self._check_array("features", ndim=2, dtypes=("float16", "float32"))
@@ -100,18 +111,20 @@ class RegionFeatures:
         if self.boxes.shape[1] != 4:
             self._refuse(f"boxes have {self.boxes.shape[1]} numbers a region, expected 4 (x1 y1 x2 y2)")
         self._check_array("class_probs", ndim=2, dtypes=("float16", "float32"))
-        if self.class_probs is not None and (self.class_probs < 0).any():
-            self._refuse("class_probs holds negative numbers, expected probabilities (are these logits?)")
-        for name in ("object_ids", "attribute_ids"):
-            self._check_array(name, ndim=1, dtypes=("int64",))
-        for name in ("object_scores", "attribute_scores"):
-            self._check_array(name, ndim=1, dtypes=("float32",))
+        self._check_class_probs()
+        for kind in ("object", "attribute"):
+            self._check_array(f"{kind}_ids", ndim=1, dtypes=("int64",))
+            self._check_array(f"{kind}_scores", ndim=1, dtypes=("float32",))
+            if getattr(self, f"{kind}_ids") is None and getattr(self, f"{kind}_scores") is not None:
+                self._refuse(f"{kind}_scores are confidences in {kind}_ids, which are missing")
         self._check_boxes()
 
     def _check_array(self, name: str, *, ndim: int, dtypes: tuple[str, ...]) -> None:
         array: np.ndarray | None = getattr(self, name)
-        if array is None:
+        if array is None and name not in ("boxes", "features"):
             return
+        if not isinstance(array, np.ndarray):
+            self._refuse(f"{name} is a {type(array).__name__}, expected a numpy array of {' or '.join(dtypes)}")
         if array.dtype.name not in dtypes:
             self._refuse(f"{name} is {array.dtype.name}, expected {' or '.join(dtypes)}")
         if array.ndim != ndim:
@@ -121,6 +134,19 @@ class RegionFeatures:
         if not np.isfinite(array).all():
             row = int(np.argwhere(~np.isfinite(array))[0, 0])
             self._refuse(f"{name} of region {row} holds a number that is not finite")
+
+    def _check_class_probs(self) -> None:
+        if self.class_probs is None:
+            return
+        if (self.class_probs < 0).any():
+            self._refuse("class_probs holds negative numbers, expected probabilities (are these logits?)")
+        sums = self.class_probs.sum(axis=1, dtype=np.float32)
+        if (sums > _LARGEST_SUM).any():
+            row = int(sums.argmax())
+            self._refuse(
+                f"class_probs of region {row} add up to {sums[row]:.4g}, expected at most 1: "
+                "one distribution over all classes (are these scores of each class for itself?)"
+            )
 
     def _check_boxes(self) -> None:
         x1, y1, x2, y2 = self.boxes.T

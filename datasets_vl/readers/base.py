@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
@@ -94,7 +94,7 @@ class RegionReader(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """The same as long as the source is; tells two sources apart without reading them whole."""
+        """The same as long as the source is; tells two sources, and two states of one, apart without reading them."""
 
     @abstractmethod
     def spans(self, num_rows: int) -> Iterator[Span]:
@@ -174,6 +174,10 @@ class KeyedReader(RegionReader):
     def _list_names(self) -> list[str]:
         """Look the names up, in an order that is the same every time."""
 
+    @abstractmethod
+    def _files(self) -> Iterable[Path]:
+        """All files that hold rows."""
+
     def _expected_content(self) -> str:
         """What was looked for, as the end of a sentence."""
         return ""
@@ -185,8 +189,11 @@ class KeyedReader(RegionReader):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all names."""
-        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
+        """SHA-256 of all names, and of the size and the time of change of every file."""
+        digest = hashlib.sha256("\n".join(self.names).encode())
+        for file in self._files():
+            digest.update(state_of(file))
+        return digest.hexdigest()
 
     def spans(self, num_rows: int) -> Iterator[Span]:
         """Split the rows in the order of `names`.
@@ -220,15 +227,32 @@ class FolderReader(KeyedReader):
     def _expected_content(self) -> str:
         return f": no file in it ends in {self.suffix}"
 
+    def _file(self, name: str) -> Path:
+        return (self.path.parent if self.path.is_file() else self.path) / name
+
+    def _files(self) -> Iterable[Path]:
+        return map(self._file, self.names)
+
     def _raw_rows(self, span: Span | None) -> Iterator[RawRow]:
-        folder = self.path.parent if self.path.is_file() else self.path
-        for name in self._names_of(span):
-            file = folder / name
+        for file in map(self._file, self._names_of(span)):
             yield RawRow(file, "", file.stem, lambda file=file: self._load_file(file))
 
     @abstractmethod
     def _load_file(self, file: Path) -> Mapping[str, Any]:
         """Read the fields of one image."""
+
+
+def state_of(file: Path) -> bytes:
+    """What tells a file from what it was before, without reading it.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Its size and its time of change.
+    """
+    status = file.stat()
+    return f"{status.st_size} {status.st_mtime_ns}\n".encode()
 
 
 def import_extra(module: str, purpose: str) -> ModuleType:

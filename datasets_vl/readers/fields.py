@@ -57,7 +57,8 @@ def regions_from_fields(
     """Decode one row, whatever names and encodings its format uses.
 
     A value is an array, a number, or base64 (text or bytes) of a little-endian array: 32-bit features and class
-    probabilities; ids, scores and boxes of 32 or 64 bits, told apart by their length.
+    probabilities; ids, scores and boxes of 32 or 64 bits, told apart by their length. Scores are left out where the
+    row does not say of which classes or attributes (UNITER).
 
     Args:
         fields: Values under any of the names in `NAMES_OF`; other names are ignored.
@@ -75,6 +76,9 @@ def regions_from_fields(
         for ours, names in NAMES_OF.items()
         if any(name in fields for name in names)
     }
+    for kind in ("object", "attribute"):
+        if f"{kind}_ids" not in values:
+            values.pop(f"{kind}_scores", None)
     if image_id is None:
         image_id = _image_id(values)
     try:

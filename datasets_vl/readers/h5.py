@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_vl.readers.base import KeyedReader, RawRow, Span, import_extra
@@ -33,6 +34,9 @@ class H5Reader(KeyedReader):
                 return list(file)
             except RuntimeError as error:
                 raise ValueError(f"{self.path} is damaged: {error}") from error
+
+    def _files(self) -> Iterable[Path]:
+        return [self.path]
 
     def _raw_rows(self, span: Span | None) -> Iterator[RawRow]:
         names = self._names_of(span)

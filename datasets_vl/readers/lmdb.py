@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,9 @@ class LmdbReader(KeyedReader):
         if not isinstance(keys, (list, tuple, np.ndarray)):
             raise ValueError(f"{self.path}, key 'keys': holds a {type(keys).__name__}, expected a list of image ids")
         return [key.decode(errors="replace") if isinstance(key, bytes) else str(key) for key in keys]
+
+    def _files(self) -> Iterable[Path]:
+        return [self.path / "data.mdb" if self.path.is_dir() else self.path]
 
     def _raw_rows(self, span: Span | None) -> Iterator[RawRow]:
         names = self._names_of(span)  # before opening: one process must not open a data base twice

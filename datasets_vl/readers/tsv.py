@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from datasets_vl.readers.base import RawRow, RegionReader, Span
+from datasets_vl.readers.base import RawRow, RegionReader, Span, state_of
 from datasets_vl.readers.fields import NAMES_OF, UnreadableRowError
 
 BOTTOM_UP_FIELDS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")
@@ -75,8 +75,8 @@ class TsvReader(RegionReader):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the size, the beginning, the end and the names of the fields."""
-        digest = hashlib.sha256(f"{self.total} {self.fields}".encode())
+        """SHA-256 of the size, the time of change, the beginning, the end and the names of the fields."""
+        digest = hashlib.sha256(f"{self.fields}".encode() + state_of(self.path))
         with open(self.path, "rb") as file:
             digest.update(file.read(1 << 20))
             file.seek(max(0, self.total - (1 << 20)))

@@ -36,7 +36,7 @@ class UniterReader(FolderReader):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all names and of the table of sizes."""
+        """SHA-256 of all names, the states of all files and the table of sizes."""
         return hashlib.sha256(super().fingerprint.encode() + self.image_sizes.read_bytes()).hexdigest()
 
     def _load_file(self, file: Path) -> Mapping[str, Any]:

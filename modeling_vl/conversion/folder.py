@@ -93,7 +93,8 @@ def write_folder(
         conversion: The converted checkpoint.
         folder: Where to write; created when missing.
         checkpoint: Name of the checkpoint, for the card.
-        tokenizer: The tokenizer. Without one only the feature extractor is written, and `AutoProcessor` finds nothing.
+        tokenizer: The tokenizer; from now on it cuts texts at the model's longest. Without one only the feature
+            extractor is written, and `AutoProcessor` finds nothing.
 
     Returns:
         The folder.
@@ -106,6 +107,9 @@ def write_folder(
         raise FileExistsError(f"{folder} is not empty: name a new folder")
     model = build_model(conversion)
     model.save_pretrained(folder)
+    if tokenizer is not None:
+        # A vocab.txt says nothing of a longest text, so its tokenizer would cut none.
+        tokenizer.model_max_length = min(tokenizer.model_max_length, config.max_position_embeddings)
     extractor = RegionFeatureExtractor.from_model_config(config)
     (extractor if tokenizer is None else RegionTextProcessor(extractor, tokenizer)).save_pretrained(folder)
     has_heads = conversion.report.architecture.endswith("ForPreTraining")

@@ -83,6 +83,17 @@ def test_rows_may_hold_one_caption_or_many(tmp_path: Path, as_lines: bool) -> No
     assert as_dict(read_captions(path)) == {"7": ["first", "second"], "x": ["a", "b"], "1000092795": ["c"]}
 
 
+@pytest.mark.parametrize(("yes", "no"), [(True, False), ("true", "false"), ("True", "False")])
+def test_statements_that_are_false_of_their_image_are_no_captions(tmp_path: Path, yes: Any, no: Any) -> None:
+    rows = [
+        {"identifier": "1-0", "image_id": "train-1-0-4", "sentence": "There is one tower", "label": yes},
+        {"identifier": "2-0", "image_id": "train-2-0-4", "sentence": "There are two", "label": no},
+        {"image_id": "train-1-0-4", "caption": "A black block"},
+    ]
+    path = save(tmp_path, rows)
+    assert as_dict(read_captions(path)) == {"train-1-0-4": ["There is one tower", "A black block"]}
+
+
 def test_numbers_texts_and_images_belong_together(tmp_path: Path) -> None:
     table = read_captions(save(tmp_path, COCO))
     assert len(table) == 3
@@ -117,7 +128,11 @@ def test_a_million_captions_take_little_more_than_their_text() -> None:
     [
         ("{", "c.json", r"c\.json: not a JSON file: .*line 1"),
         ('{"image_id": 1, "caption": "x"}\n{"image', "c.jsonl", r"c\.jsonl: line 2 is not JSON"),
-        ('{"image_id": 1, "text": "x"}', "c.jsonl", r"line 1 has no caption, captions or sentences; it has \['im"),
+        (
+            '{"image_id": 1, "text": "x"}',
+            "c.jsonl",
+            r"line 1 has no caption, sentence, captions or sentences; it has \['im",
+        ),
         ('{"caption": "x"}', "c.jsonl", r"line 1 has no image_id \(or img_path\); it has \['caption'\]"),
         ("[1]", "c.json", r"record 0 must be a JSON object, got int"),
         ('"text"', "c.json", r"expected a JSON object or list, got str"),
@@ -126,6 +141,11 @@ def test_a_million_captions_take_little_more_than_their_text() -> None:
         ({"1": {"caption": "a"}}, "c.json", r"expected a caption or a list of captions, got \{"),
         ({}, "c.json", r"c\.json: there is no caption"),
         ([{"image_id": None, "caption": "a"}], "c.json", r"record 0: an image id must be .*, got None"),
+        (
+            [{"image_id": 1, "caption": "a", "label": "entailment"}],
+            "c.json",
+            r"record 0: label must be true or false, whether the text is true of the image, got 'entailment'",
+        ),
         ({"images": [{"filename": "a.jpg"}]}, "c.json", r"images\[0\] has no sentences; it has \['filename'\]"),
         ({"images": [{"filename": "a.jpg", "sentences": [{}]}]}, "c.json", r"images\[0\]\.sentences\[0\] has no raw"),
         (
@@ -163,6 +183,15 @@ def test_rows_without_split_are_refused_where_a_split_is_asked_for(tmp_path: Pat
 def test_way_to_name_images_is_checked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="image_id must be 'file_name' or 'cocoid', got 'id'"):
         read_captions(save(tmp_path, COCO), image_id="id")
+
+
+def test_nlvr_statements(real_data: Path) -> None:
+    path = real_data / "nlvr1" / "train.jsonl"
+    table = read_captions(path)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    true = [row for row in rows if row["label"] == "true"]
+    assert 0 < len(table) == len(true) < len(rows)
+    assert all(row["sentence"].strip() in as_dict(table)[row["image_id"]] for row in true[:20])
 
 
 def test_flickr8k(real_data: Path) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from datasets_vl.bad_rows import BadRowError
 from datasets_vl.convert import Conversion, convert, prepare
 from datasets_vl.manifest import Manifest, read_manifest
-from datasets_vl.parquet import RegionFeaturesMetadata, iter_shard
+from datasets_vl.parquet import RegionFeaturesMetadata
+from datasets_vl.private_folder import sole_writer
+from datasets_vl.shard_reading import iter_shard
 from datasets_vl.worker_processes import run_in_processes
 from processing_vl.region_features import RegionFeatures
 from tests.datasets_vl.readers.raw_formats import (
@@ -45,7 +48,7 @@ def images_of(folder: Path) -> list[RegionFeatures]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def write(format: str, folder: Path) -> tuple[Path, dict[str, str]]:
@@ -144,6 +147,56 @@ def test_the_first_good_row_decides_what_the_rows_must_be(tmp_path: Path) -> Non
     ]
 
 
+ODD_FIRST_ROW = {"feature_dim": {"dim": 7}, "num_classes": {"classes": 4}}
+
+
+@pytest.mark.parametrize(("name", "odd"), [("feature_dim", 7), ("num_classes", 4)])
+def test_a_first_row_that_is_the_odd_one_does_not_cost_the_others(tmp_path: Path, name: str, odd: int) -> None:
+    usual = {"feature_dim": 8, "num_classes": 5}[name]
+    images = [raw_image(50, **ODD_FIRST_ROW[name]), *IMAGES]
+    source = write_npy(tmp_path / "npy", images)
+    (tmp_path / "npy" / f"{images[0]['img_id']}.npy").rename(tmp_path / "npy" / "0.npy")
+    flag = name.replace("_", "-")
+    with pytest.raises(
+        ValueError,
+        match=rf"npy: {name} is {odd} in the first row \(image '0'\), but 3 of the first 4 rows have another, most of "
+        rf"them {usual}; on_error='skip' would leave all these out. Say with {name} \(--{flag}\)",
+    ):
+        run(source, tmp_path / "out", "npy", on_error="skip")
+    assert not (tmp_path / "out").exists()
+
+    manifest = run(source, tmp_path / "out", "npy", on_error="skip", **{name: usual})
+    assert [regions.image_id for regions in images_of(tmp_path / "out")] == IDS
+    assert [row.image_id for row in manifest.skipped] == ["0"]
+
+
+def test_rows_with_and_without_class_probabilities_go_together_without(tmp_path: Path) -> None:
+    images = [{key: value for key, value in IMAGES[0].items() if key != "cls_prob"}, *IMAGES[1:]]
+    source = write_h5(tmp_path / "a.h5", [])
+    import h5py
+
+    with h5py.File(source, "w") as file:
+        for image in images:
+            for key in {"boxes", "features", "img_w", "img_h", "cls_prob"} & image.keys():
+                file[f"{image['img_id']}/{key}"] = image[key]
+    with pytest.raises(ValueError, match=r"num_classes is None in the first row .* most of them 5; .*; 0 keeps all"):
+        run(source, tmp_path / "out", "h5", on_error="skip")
+    with pytest.raises(BadRowError, match="num_classes is 5, the data set has None"):
+        run(source, tmp_path / "raise", "h5")
+    assert run(source, tmp_path / "five", "h5", on_error="skip", num_classes=5).metadata.num_classes == 5
+    assert [regions.image_id for regions in images_of(tmp_path / "five")] == IDS[1:]
+    assert run(source, tmp_path / "none", "h5", num_classes=0).metadata.num_classes is None
+    assert [regions.image_id for regions in images_of(tmp_path / "none")] == IDS
+    assert all(regions.class_probs is None for regions in images_of(tmp_path / "none"))
+
+
+def test_two_conversions_into_one_folder_do_not_mix(tmp_path: Path) -> None:
+    source = write_tsv(tmp_path / "a.tsv", IMAGES)
+    with sole_writer(tmp_path / "out"), pytest.raises(RuntimeError, match="another process is writing into .*out"):
+        run(source, tmp_path / "out")
+    run(source, tmp_path / "out")
+
+
 def test_a_source_without_good_rows_is_an_error(tmp_path: Path) -> None:
     source = tmp_path / "a.tsv"
     source.write_text(BAD)
@@ -199,13 +252,46 @@ def test_whole_shards_are_kept_and_damaged_ones_made_again(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "change",
-    [{"shard_size": 5}, {"append_box_numbers": True}, {"feature_dtype": "float32"}, {"detector": "other"}, {}],
+    [{"shard_size": 5}, {"append_box_numbers": True}, {"feature_dtype": "float32"}, {"detector": "other"}],
 )
 def test_shards_of_another_conversion_are_not_mixed_in(tmp_path: Path, change: dict[str, Any]) -> None:
-    run(write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "out")
-    source = write_tsv(tmp_path / "a.tsv", IMAGES if change else IMAGES[:-1])
-    with pytest.raises(ValueError, match=r"shard-00000\.parquet was made from another source or with other options"):
+    source = write_tsv(tmp_path / "a.tsv", IMAGES)
+    run(source, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"the shards in .*out were made from another source.* or with other options"):
         run(source, tmp_path / "out", **change)
+
+
+@pytest.mark.parametrize("format", ["tsv", "npz", "npy", "lmdb", "h5", "uniter"])
+def test_a_source_that_changed_is_not_taken_for_what_it_was(tmp_path: Path, format: str) -> None:
+    """Features extracted anew have the old names, and often the old sizes."""
+    source, options = write(format, tmp_path)
+    run(source, tmp_path / "out", format, **options)
+    before = contents(tmp_path / "out")
+    file = next(source.iterdir()) if format in ("npz", "npy", "uniter") else source
+    file = source / "data.mdb" if format == "lmdb" else file
+    content, status = file.read_bytes(), file.stat()
+
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    with pytest.raises(ValueError, match="made from another source, before a file of it changed"):
+        run(source, tmp_path / "out", format, **options)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    run(source, tmp_path / "out", format, **options)
+
+    file.write_bytes(content + b"\n")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(ValueError, match="made from another source, before a file of it changed"):
+        run(source, tmp_path / "out", format, **options)
+    file.write_bytes(content)
+    run(source, tmp_path / "again", format, **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "again") == before  # the time is no part of the shards
+
+
+def test_shards_of_unknown_origin_are_not_taken_over(tmp_path: Path) -> None:
+    source = write_tsv(tmp_path / "a.tsv", IMAGES)
+    run(source, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / ".cache")
+    with pytest.raises(ValueError, match="nothing is known of them; now"):
+        run(source, tmp_path / "out")
 
 
 def test_impossible_arguments_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from datasets_vl.local import LocalRegions, LocalTrainingData
 from datasets_vl.manifest import Manifest, ShardInfo, write_manifest
-from datasets_vl.parquet import RegionFeaturesMetadata, ShardFile, iter_shard
+from datasets_vl.parquet import RegionFeaturesMetadata, ShardFile
+from datasets_vl.shard_reading import iter_shard
 from processing_vl.region_features import RegionFeatures
 from tests.datasets_vl.small_shards import (
     caption_table,
@@ -231,7 +232,10 @@ def test_captions_without_image_are_left_out_and_counted(shards: Path, caplog: p
     data = LocalTrainingData(LocalRegions(shards), matched_task(range(390, 410)), keys_and_sums, batch_size=4)
     missing = len(caption_table(range(400, 410)))
     assert data.examples_per_epoch == len(caption_table(range(390, 410))) - missing
-    assert f"{missing} of 39 captions are left out" in caplog.text
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{missing} of 39 captions are left out: their images are not in {shards}, the first is 'image-0400'",
+        f"390 of 400 images of {shards} are left out: they have no caption, the first is 'image-0000'",
+    ]
 
 
 def test_data_without_a_common_image_are_refused_with_both_names(shards: Path) -> None:

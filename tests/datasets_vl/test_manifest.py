@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -9,7 +10,9 @@ import pytest
 
 from datasets_vl.bad_rows import BadRow
 from datasets_vl.manifest import MANIFEST_NAME, Manifest, RegionShardWriter, read_manifest, write_manifest
-from datasets_vl.parquet import RegionFeaturesMetadata, iter_shard
+from datasets_vl.parquet import RegionFeaturesMetadata
+from datasets_vl.shard_reading import iter_shard
+from processing_vl.region_features import InvalidRegionFeatures
 from tests.random_regions import random_regions
 
 METADATA = RegionFeaturesMetadata(feature_dim=8, num_classes=5)
@@ -45,7 +48,7 @@ def test_an_interrupted_writer_goes_on_to_the_same_bytes(tmp_path: Path) -> None
     whole = fill(tmp_path / "whole")
     with pytest.raises(InterruptedError):
         fill(tmp_path / "parts", stop=6)
-    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["shard-00000.parquet"]
+    assert [path.name for path in (tmp_path / "parts").iterdir() if path.is_file()] == ["shard-00000.parquet"]
     with pytest.raises(FileNotFoundError, match="or their conversion was interrupted"):
         read_manifest(tmp_path / "parts")
     assert fill(tmp_path / "parts") == whole
@@ -57,6 +60,42 @@ def test_shards_of_another_data_set_are_not_mixed_in(tmp_path: Path) -> None:
         RegionShardWriter(tmp_path, RegionFeaturesMetadata(feature_dim=9), shard_size=4)
     with pytest.raises(ValueError, match="shard_size is 0"):
         RegionShardWriter(tmp_path, METADATA, shard_size=0)
+
+
+def test_an_image_comes_once_also_over_two_runs(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError):
+        fill(tmp_path, stop=6)
+    with RegionShardWriter(tmp_path, METADATA, shard_size=4) as writer:
+        assert writer.num_rows == 4
+        for again in (IMAGES[2], IMAGES[3]):
+            with pytest.raises(InvalidRegionFeatures, match=f"image '{again.image_id}': comes a second time"):
+                writer.write(again)
+        writer.write(IMAGES[4])
+        with pytest.raises(InvalidRegionFeatures, match=f"image '{IMAGES[4].image_id}': comes a second time"):
+            writer.write(IMAGES[4])
+        writer.write(IMAGES[5])
+    (first, second) = read_manifest(tmp_path).shards
+    ids = [regions.image_id for shard in (first, second) for regions in iter_shard(tmp_path / shard.name)]
+    assert ids == [regions.image_id for regions in IMAGES[:6]]
+
+
+def test_a_refused_image_may_come_again_when_it_is_right(tmp_path: Path) -> None:
+    with RegionShardWriter(tmp_path, METADATA) as writer:
+        with pytest.raises(InvalidRegionFeatures, match="image size is 0"):
+            writer.write(dataclasses.replace(IMAGES[0], width=0))
+        writer.write(IMAGES[0])
+    assert read_manifest(tmp_path).num_rows == 1
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    with (
+        RegionShardWriter(tmp_path, METADATA),
+        pytest.raises(RuntimeError, match="another process is writing into .*: wait until it has ended"),
+    ):
+        RegionShardWriter(tmp_path, METADATA)
+    with pytest.raises(InterruptedError):
+        fill(tmp_path, stop=2)
+    assert fill(tmp_path).num_rows == 10
 
 
 def test_skipped_rows_are_kept(tmp_path: Path) -> None:

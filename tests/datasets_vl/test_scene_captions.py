@@ -37,11 +37,12 @@ NOUN_PHRASE = re.compile(
 )
 RELATION = "|".join(sorted(RELATIONS, key=len, reverse=True))
 SENTENCES = {
-    "list": re.compile(r"@, @ and @"),
+    "list": re.compile(r"@|@ and @|@, @ and @"),
+    "opened list": re.compile(r"(there is|we see) @( and @)?"),
     "forward": re.compile(rf"@ (?P<relation>{RELATION}) @( with @)?"),
     "opened": re.compile(rf"(there is|we see) @ (?P<relation>{RELATION}) @"),
     "backward": re.compile(rf"(?P<relation>{RELATION}) @ is @"),
-    "place": re.compile(rf"@ at the (?P<place>{'|'.join(PLACES)}) and @( with @)?"),
+    "place": re.compile(rf"@ at the (?P<place>{'|'.join(PLACES)})( with @( and @)?)?"),
 }
 
 
@@ -66,20 +67,27 @@ def is_true(text: str, scene: Scene) -> bool:
     for objects in itertools.permutations(scene.objects, len(phrases)):
         if not all(map(fits, phrases, objects)):
             continue
-        if form == "list":
+        if "list" in form:
             return True
-        first, second = (objects[1], objects[0]) if form == "backward" else objects[:2]
         if form == "place":
-            if PLACES[sentence["place"]](first, scene):
+            if PLACES[sentence["place"]](objects[0], scene):
                 return True
-        elif RELATIONS[sentence["relation"]](first, second):
-            return True
+        else:
+            first, second = objects[1::-1] if form == "backward" else objects[:2]
+            if RELATIONS[sentence["relation"]](first, second):
+                return True
     return False
 
 
 @pytest.fixture(scope="module")
-def described() -> list[tuple[Scene, list[SceneCaption]]]:
+def held_out() -> list[tuple[Scene, list[SceneCaption]]]:
     return [(scene, describe(scene)) for scene in (make_scene(index, split="val") for index in range(300))]
+
+
+@pytest.fixture(scope="module")
+def described(held_out) -> list[tuple[Scene, list[SceneCaption]]]:
+    """Scenes of both kinds: of one object and of several."""
+    return held_out[:100] + [(scene, describe(scene)) for scene in map(make_scene, range(300))]
 
 
 def test_every_caption_is_true_of_its_scene(described):
@@ -97,10 +105,10 @@ def test_the_checker_can_say_no(described):
         assert not is_true(caption.text.replace(f"{colour} ", f"{absent} "), scene)
 
 
-def test_less_than_one_caption_in_twenty_fits_another_of_a_hundred_scenes(described):
+def test_less_than_one_caption_in_twenty_fits_another_of_a_hundred_scenes(held_out):
     ambiguous = []
     for start in (0, 100, 200):
-        hundred = described[start : start + 100]
+        hundred = held_out[start : start + 100]
         for number, (_, captions) in enumerate(hundred):
             others = [scene for k, (scene, _) in enumerate(hundred) if k != number]
             ambiguous += [any(is_true(caption.text, other) for other in others) for caption in captions]
@@ -113,7 +121,7 @@ def test_phrases_point_at_the_objects_they_name(described):
             found = list(NOUN_PHRASE.finditer(caption.text))
             assert [(m.start(), m.end()) for m in found] == [(p.start, p.end) for p in caption.phrases]
             assert all(fits(m, scene.objects[p.object_index]) for m, p in zip(found, caption.phrases, strict=True))
-            assert len({p.object_index for p in caption.phrases}) == len(found) >= 2
+            assert len({p.object_index for p in caption.phrases}) == len(found) >= min(2, len(scene.objects))
 
 
 def test_stated_facts_are_those_in_the_text(described):
@@ -135,11 +143,12 @@ def test_stated_facts_are_those_in_the_text(described):
 
 def test_the_five_captions_are_worded_differently(described):
     forms = [[parse(caption.text)[1] for caption in captions] for _, captions in described]
-    assert sum(len(set(of_scene)) >= 3 for of_scene in forms) > 0.9 * len(forms)
     assert {form for of_scene in forms for form in of_scene} == set(SENTENCES)
     assert len({tuple(of_scene) for of_scene in forms}) > 50
-    texts = [caption.text for _, captions in described for caption in captions]
-    assert len(set(texts)) > 0.98 * len(texts)
+    rich = [(scene, captions) for scene, captions in described if len(scene.objects) >= 3]
+    for _, captions in rich:
+        assert len({caption.text for caption in captions}) >= 4
+    assert sum(len({parse(c.text)[1] for c in captions}) >= 4 for _, captions in rich) > 0.5 * len(rich)
 
 
 def test_articles_and_case(described):

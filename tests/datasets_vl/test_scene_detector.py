@@ -6,6 +6,7 @@ import pytest
 from datasets_vl.scene_detector import (
     ATTRIBUTE_CLASSES,
     MAX_SPURIOUS,
+    MIN_REGIONS,
     MISS_PROBABILITY,
     OBJECT_CLASSES,
     SECOND_BOX_PROBABILITY,
@@ -37,14 +38,16 @@ def test_regions_are_valid_and_of_the_types_of_the_house(detected):
 
 def test_numbers_of_regions_and_rates(detected):
     counts = [found.regions.num_regions for _, found in detected]
-    assert min(counts) == 3 and max(counts) >= 10
+    assert min(counts) == MIN_REGIONS == 3 and max(counts) >= 9
     objects = sum(len(scene.objects) for scene, _ in detected)
     own = [found.object_indices[found.object_indices >= 0] for _, found in detected]
     found_once = sum(len(set(indices.tolist())) for indices in own)
     assert found_once / objects == pytest.approx(1 - MISS_PROBABILITY, abs=0.015)
     second = sum(map(len, own)) - found_once
     assert second / found_once == pytest.approx(SECOND_BOX_PROBABILITY, abs=0.03)
-    spurious = sum((found.object_indices < 0).sum() for _, found in detected) / len(detected)
+    # Where objects alone make up the least number of regions, spurious boxes are as many as chance has it.
+    enough = [found.object_indices for _, found in detected if (found.object_indices >= 0).sum() >= MIN_REGIONS]
+    spurious = sum((indices < 0).sum() for indices in enough) / len(enough)
     assert spurious == pytest.approx(MAX_SPURIOUS * SPURIOUS_PROBABILITY, abs=0.15)
 
 

@@ -16,9 +16,9 @@ from datasets_vl.scene_files import CAPTIONS_FILE, regions_file, write_scenes
 from datasets_vl.scenes import make_scene
 
 SHA256 = {
-    "scenes_train.tsv": "?",
-    "scenes_val.tsv": "?",
-    "dataset_scenes.json": "?",
+    "scenes_train.tsv": "c1a52e4cfbc3c62eb53696869f6a7ff491831e146d0d76d7c7737d31d7435d8e",
+    "scenes_val.tsv": "c4be319eb4c144c752d81cb5a0386545eb682e913ba47f4aa46d3cf3ace0dc29",
+    "dataset_scenes.json": "3add918877ea65589fce75d35054707feae1eb75681d2d66a3c63aad1a0bf34d",
 }
 
 

@@ -5,10 +5,12 @@ import pytest
 
 from datasets_vl.scenes import (
     COLOURS,
+    COUNTS,
     RADII,
     RELATIONS,
     SHAPES,
     SIZES,
+    SPLITS,
     TEXTURES,
     Scene,
     SceneObject,
@@ -47,13 +49,20 @@ def test_streams_of_a_scene_are_independent_and_start_anew():
 def test_objects_stay_inside_and_apart():
     for index in range(200):
         scene = make_scene(index)
-        assert 3 <= len(scene.objects) <= 7
         for k, one in enumerate(scene.objects):
             x1, y1, x2, y2 = one.box
             assert x1 >= 0 and y1 >= 0 and x2 <= scene.width and y2 <= scene.height
             assert RADII[one.size][0] <= one.radius <= RADII[one.size][1]
             for other in scene.objects[:k]:
                 assert max(abs(one.x - other.x), abs(one.y - other.y)) > one.radius + other.radius
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_numbers_of_objects(split: str):
+    counts = np.array([len(make_scene(index, split=split).objects) for index in range(1000)])
+    shares = [(counts == number).mean() for number in range(1, 6)]
+    np.testing.assert_allclose(shares, COUNTS[split], atol=0.05)
+    assert all(share == 0 for share, expected in zip(shares, COUNTS[split], strict=True) if expected == 0)
 
 
 def test_every_kind_of_object_occurs_about_equally_often():

@@ -231,6 +231,39 @@ def test_images_without_captions_are_passed_over(shards: Path) -> None:
     assert sorted(captions) == list(range(len(task.captions)))
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_captions_and_images_without_each_other_are_counted_once(
+    shards: Path, caplog: pytest.LogCaptureFixture, asked: bool
+) -> None:
+    task = matched_task(range(220, 240))
+    data = StreamedTrainingData(shards, task, keys_and_sums, batch_size=1, shuffle_images=10)
+    without_image = len(caption_table(range(230, 240)))
+    count = len(task.captions) - without_image
+    if asked:
+        assert data.examples_per_epoch == count
+    else:
+        take(data, count)
+        assert not caplog.records
+    take(data, 3 * count)
+    assert data.epoch >= 2
+    streamed = [record.getMessage() for record in caplog.records]
+    assert streamed == [
+        f"{without_image} of {len(task.captions)} captions are left out: their images are not in {shards}, "
+        "the first is 'image-0230'",
+        f"220 of 230 images of {shards} are left out: they have no caption, the first is 'image-0000'",
+    ]
+    caplog.clear()
+    LocalTrainingData(LocalRegions(shards), task, keys_and_sums, batch_size=1)
+    assert [record.getMessage() for record in caplog.records] == streamed
+
+
+def test_nothing_is_said_where_every_image_has_its_caption(shards: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = StreamedTrainingData(shards, matched_task(range(IMAGES)), keys_and_sums, batch_size=200)
+    take(data, 6)
+    assert data.epoch >= 1
+    assert not caplog.records
+
+
 def test_folder_without_manifest_is_named(tmp_path: Path) -> None:
     for address in (tmp_path, "memory://nothing/here"):
         with pytest.raises(FileNotFoundError, match=r"manifest\.json does not exist"):

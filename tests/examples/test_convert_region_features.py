@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from datasets_vl.manifest import read_manifest
-from datasets_vl.parquet import iter_shard
+from datasets_vl.shard_reading import iter_shard
 from tests.datasets_vl.readers.raw_formats import raw_image, tsv_line, write_tsv
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "convert_region_features.py"

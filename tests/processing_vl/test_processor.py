@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from transformers import AutoFeatureExtractor, AutoProcessor
+from transformers import AutoFeatureExtractor, AutoProcessor, AutoTokenizer
 from transformers.configuration_utils import PreTrainedConfig
 
 from processing_vl.feature_extraction_regions import RegionFeatureExtractor
 from processing_vl.processing_regions import RegionTextProcessor
 from processing_vl.region_features import InvalidRegionFeatures
-from tests.minilm import tokenizer
+from tests.minilm import minilm_folder, tokenizer
 from tests.random_regions import random_regions
 
 CLS, SEP, A, DOG, CAT = 101, 102, 1037, 3899, 4937
@@ -65,6 +65,20 @@ def test_truncation_keeps_the_separators():
 def test_padding_to_a_fixed_length():
     inputs = processor()(text="a dog", padding="max_length", max_length=6)
     assert inputs["input_ids"].tolist() == [[CLS, A, DOG, SEP, 0, 0]]
+
+
+def test_padding_on_the_left_is_refused():
+    """Positions are counted from the left, where a short text would begin with padding."""
+    left = AutoTokenizer.from_pretrained(minilm_folder(), padding_side="left")
+    message = r"the tokenizer pads on the left: .* Set tokenizer\.padding_side = 'right'"
+    with pytest.raises(ValueError, match=message):
+        RegionTextProcessor(RegionFeatureExtractor(visual_embedding_dim=8), left)
+    left.padding_side = "right"
+    changed = RegionTextProcessor(RegionFeatureExtractor(visual_embedding_dim=8), left)
+    left.padding_side = "left"
+    with pytest.raises(ValueError, match=message):
+        changed(text=["dog", "a dog"])
+    assert changed(regions=random_regions(1)).keys() == VISUAL_INPUTS
 
 
 def test_numpy_tensors():

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +56,20 @@ def test_boxes_may_leave_the_image_by_a_pixel(good: np.ndarray) -> None:
         ({"object_scores": np.array([1, np.nan], np.float32)}, "object_scores of region 1 holds a number that is not"),
         ({"attribute_ids": np.zeros(1, np.int64)}, "attribute_ids has 1 rows"),
         ({"width": 0}, "the image size is 0 x 480"),
+        ({"width": 640.0}, r"width is 640\.0, expected a whole number of pixels \(int\)"),
+        ({"height": True}, "height is True, expected a whole number of pixels"),
+        ({"height": np.array(480)}, r"height is array\(480\), expected a whole number of pixels"),
+        ({"boxes": [[0, 0, 9, 9]] * 2}, "boxes is a list, expected a numpy array of float32"),
+        ({"boxes": None}, "boxes is a NoneType, expected a numpy array of float32"),
+        ({"features": [[1.0], [2.0]]}, "features is a list, expected a numpy array of float16 or float32"),
+        ({"object_ids": [1, 2]}, "object_ids is a list, expected a numpy array of int64"),
+        (
+            {"class_probs": np.array([[0.5, 0.5], [0.7, 0.4]], np.float32)},
+            r"class_probs of region 1 add up to 1\.1, expected at most 1: one distribution over all classes",
+        ),
+        ({"class_probs": np.full((2, 5), 6e4, np.float16)}, r"class_probs of region 0 add up to 3e\+05, expected"),
+        ({"object_ids": None}, "object_scores are confidences in object_ids, which are missing"),
+        ({"attribute_ids": None}, "attribute_scores are confidences in attribute_ids, which are missing"),
         (
             {"has_global_region": True, "boxes": box(0, 0, 9, 9)[::-1]},
             r"box \[0.0, 0.0, 9.0, 9.0\] of region 0 should be the whole image of 640 x 480 pixels",
@@ -66,6 +82,25 @@ def test_what_no_model_should_see_is_refused(changes: dict, reason: str) -> None
         regions.validate()
     assert caught.value.image_id == "cat"
     assert str(caught.value) == f"image 'cat': {caught.value.reason}"
+
+
+@pytest.mark.parametrize("image_id", ["", None, 7, b"cat"])
+def test_an_image_without_a_proper_name_is_refused(image_id: Any) -> None:
+    with pytest.raises(InvalidRegionFeatures, match=re.escape(f"image_id is {image_id!r}, expected a text that is")):
+        random_regions(2, image_id=image_id).validate()
+
+
+def test_numbers_of_numpy_and_missing_confidences_are_fine() -> None:
+    random_regions(2, width=np.int32(640), height=np.int64(480), object_scores=None, attribute_scores=None).validate()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_distributions_may_be_rounded_and_lack_the_background(dtype: type[np.floating]) -> None:
+    rng = np.random.default_rng(0)
+    for sharpness in (0.01, 1, 100):
+        probs = rng.dirichlet(np.full(1601, sharpness), size=100).astype(dtype)
+        random_regions(100, class_probs=probs).validate()
+        random_regions(100, class_probs=probs[:, 1:]).validate()
 
 
 def test_a_dimension_that_does_not_fit_is_named_with_the_expected_one() -> None:

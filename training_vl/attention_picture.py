@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from processing_vl import RegionFeatures, RegionTextProcessor
-
-matplotlib.use("Agg")  # draws into files, on machines without a screen as well
-
-from matplotlib import pyplot as plt
-from matplotlib.patches import Rectangle
 
 _COLOUR = "#e6007e"
 
@@ -71,9 +65,12 @@ def draw_attention(
         words: W words, one a column.
         shares: Attention of the words to the regions, `[W, R]`, by model name.
     """
-    figure, axes = plt.subplots(
-        len(shares), len(words), figsize=(3.2 * len(words), 3.2 * len(shares) + 0.6), squeeze=False
-    )
+    # Only pictures need matplotlib (`pip install "modeling-vl[demo]"`), and training must not.
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    figure = Figure(figsize=(3.2 * len(words), 3.2 * len(shares) + 0.6), layout="tight")
+    axes = figure.subplots(len(shares), len(words), squeeze=False)
     figure.suptitle(f"“{caption}”", fontsize=13)
     for row, (name, weights) in zip(axes, shares.items(), strict=True):
         for axis, word, word_weights in zip(row, words, weights, strict=True):
@@ -96,6 +93,4 @@ def draw_attention(
                 )
                 if weight > 0.5 * strongest:
                     axis.text(x1, y1 - 1, f"{weight:.0%}", color=_COLOUR, fontsize=9, va="bottom")
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
-    plt.close(figure)
