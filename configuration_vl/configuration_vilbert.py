@@ -59,6 +59,7 @@ class ViLBertConfig(VisionLanguageConfig):
         "visual_intermediate_size",
         "coattention_hidden_size",
         "coattention_num_attention_heads",
+        "pooler_size",
     )
     activation_fields = (*VisionLanguageConfig.activation_fields, "visual_hidden_act")
     non_negative_fields = (

@@ -88,7 +88,6 @@ class VisionLanguageConfig(PreTrainedConfig):
         "num_region_classes",
         "num_object_classes",
         "num_attribute_classes",
-        "pooler_size",
     )
     activation_fields: ClassVar[tuple[str, ...]] = ("hidden_act", "pooler_act")
     non_negative_fields: ClassVar[tuple[str, ...]] = ("initializer_range", "layer_norm_eps", "num_region_negatives")

@@ -41,6 +41,7 @@ class VisualBertConfig(VisionLanguageConfig):
     """
 
     model_type = "visualbert"
+    size_fields = (*VisionLanguageConfig.size_fields, "pooler_size")
 
     visual_token_type_id: int = 0
     special_visual_initialize: bool = True

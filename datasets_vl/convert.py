@@ -140,11 +140,15 @@ class ShardMaker:
         path = private_folder(self.folder) / _NOTE
         note = self.conversion.note(self.reader, self.metadata)
         if any(self.folder.glob("shard-*.parquet")):
-            found = path.read_text(encoding="utf-8") if path.is_file() else "nothing is known of them"
+            found = path.read_text(encoding="utf-8") if path.is_file() else "{}"
             if found != note:
+                was, now = json.loads(found), json.loads(note)
+                changed = [
+                    f"{name} was {was.get(name)!r}, is {now[name]!r}" for name in now if was.get(name) != now[name]
+                ]
                 raise ValueError(
                     f"the shards in {self.folder} were made from another source, before a file of it changed, or with"
-                    f" other options ({found}; now {note}): choose an empty folder, or delete this one"
+                    f" other options ({'; '.join(changed)}): choose an empty folder, or delete this one"
                 )
         write_whole(path, note)
 

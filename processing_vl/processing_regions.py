@@ -67,6 +67,8 @@ class RegionTextProcessor(ProcessorMixin):
             raise ValueError("text_pair is a second text, but there is no first one: give text as well")
         if text is None and regions is None:
             raise ValueError("the processor needs text, regions or both; it got neither")
+        if text is not None and not isinstance(text, str) and not len(text):
+            raise ValueError("there are no texts to encode: the list of texts is empty")
         inputs: dict[str, Any] = {}
         if text is not None:
             _check_padding_side(self.tokenizer)

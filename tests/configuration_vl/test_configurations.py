@@ -1,6 +1,7 @@
 """Configurations keep what they are given and refuse contradictions by name."""
 
 import json
+from dataclasses import fields
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
@@ -44,7 +45,7 @@ def test_ids_may_be_lists_or_tuples():
 
 
 @pytest.mark.parametrize(
-    ("config_class", "fields", "message"),
+    ("config_class", "given", "message"),
     [
         (ViLBertConfig, {"text_coattention_ids": [1, 2]}, "text_coattention_ids.*visual_coattention_ids"),
         (ViLBertConfig, {"text_coattention_ids": [6, 7, 8, 9, 10, 13]}, "text_coattention_ids.*num_hidden_layers"),
@@ -66,11 +67,54 @@ def test_ids_may_be_lists_or_tuples():
         (VisualBertConfig, {"global_region_loss": True}, "global_region_loss.*global_region"),
         (VisualBertConfig, {"global_region_loss": True, "global_region": "first"}, "region_targets is empty"),
         (VisualBertConfig, {"hidden_dropout_prob": -0.1}, "hidden_dropout_prob"),
+        (VisualBertConfig, {"region_targets": {"kl": float("nan")}}, "region_targets.*kl"),
+        (VisualBertConfig, {"region_targets": {"kl": float("inf")}}, "region_targets.*kl"),
+        (VisualBertConfig, {"region_targets": {"nce": 1.0}, "num_region_negatives": 0}, "num_region_negatives.*'nce'"),
+        (VisualBertConfig, {"pad_token_id": 30522}, "pad_token_id .*vocab_size 30522, got 30522"),
+        (VisualBertConfig, {"pad_token_id": -1}, "pad_token_id"),
+        (VisualBertConfig, {"hidden_act": "glue"}, "hidden_act .*'gelu'.* got 'glue'"),
+        (VisualBertConfig, {"pooler_act": "glue"}, "pooler_act"),
+        (ViLBertConfig, {"visual_hidden_act": "glue"}, "visual_hidden_act"),
+        (ViLBertConfig, {"num_task_tokens": -1}, "num_task_tokens"),
+        (ViLBertConfig, {"layer_norm_eps": -1e-12}, "layer_norm_eps"),
+        (ViLBertConfig, {"visual_layer_norm_eps": float("nan")}, "visual_layer_norm_eps"),
+        (ViLBertConfig, {"coattention_layer_norm_eps": -1.0}, "coattention_layer_norm_eps"),
+        (ViLBertConfig, {"initializer_range": -0.02}, "initializer_range"),
     ],
 )
-def test_contradictions_name_the_fields(config_class, fields, message):
+def test_contradictions_name_the_fields(config_class, given, message):
     with pytest.raises(ValueError, match=message):
-        config_class(**fields)
+        config_class(**given)
+
+
+@pytest.mark.parametrize("config_class", BOTH)
+def test_no_size_may_be_below_one(config_class):
+    sizes = {
+        field.name
+        for field in fields(config_class)
+        if field.name.endswith(("_size", "_layers", "_heads", "_dim", "_classes", "max_position_embeddings"))
+    } - {"frozen_text_layers", "frozen_visual_layers", "visual_location_size"}
+    assert sizes == set(config_class.size_fields)
+    for name in sizes:
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+            config_class(**{name: 0})
+
+
+@pytest.mark.parametrize("config_class", BOTH)
+def test_a_misspelt_field_is_said_and_kept(config_class, caplog):
+    config = config_class(hidden_sise=64, my_note="kept as transformers keeps it", num_labels=3)
+    assert config.hidden_size == 768 and config.hidden_sise == 64 and config.my_note.startswith("kept")
+    assert caplog.messages == [
+        f"{config_class.__name__} has no field 'hidden_sise', so hidden_sise=64 changes nothing; did you mean "
+        "'hidden_size'?"
+    ]
+
+
+@pytest.mark.parametrize("config_class", BOTH)
+def test_a_saved_config_is_read_without_a_warning(config_class, tmp_path, caplog):
+    config_class().save_pretrained(tmp_path)
+    config_class.from_pretrained(tmp_path, output_attentions=True, attn_implementation="eager")
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("config_class", BOTH)

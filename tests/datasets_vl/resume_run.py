@@ -1,7 +1,8 @@
-"""A training run that reads data and nothing else: `python -m tests.datasets_vl.resume_run FOLDER kill|go STEPS`.
+"""Training runs that read data and nothing else: `python -m tests.datasets_vl.resume_run FOLDER STEPS STEPS ...`.
 
-For every stream of `STREAMS` it goes on from `state-<name>.json` where there is one, reads `STEPS` batches, saves what
-it saw and the state after it; with `kill` it ends as a killed process ends.
+One process a run, all but the last killed. A run goes on from `state-<name>.json` where there is one for every stream
+of `STREAMS`, reads `STEPS` batches, and saves what it saw and the state after it. The runs are children of one process
+that has read nothing: so imports are paid for once.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def name_of(values: tuple[str, int, int, int]) -> str:
     return "-".join(map(str, values))
 
 
-def main(folder: Path, ending: str, steps: int) -> None:
+def run(folder: Path, steps: int, *, killed: bool) -> None:
     for values in STREAMS:
         data = stream(folder, *values)
         state = folder / f"state-{name_of(values)}.json"
@@ -57,10 +58,19 @@ def main(folder: Path, ending: str, steps: int) -> None:
         state.write_text(json.dumps(data.state_dict()))
     last = iter(stream(folder, *STREAMS[-1]))
     next(last)
-    if ending == "kill":
+    if killed:
         # While workers run and have batches ready.
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def main(folder: Path, steps_of_runs: list[int]) -> None:
+    for number, steps in enumerate(steps_of_runs, start=1):
+        child = os.fork()
+        if child == 0:
+            run(folder, steps, killed=number < len(steps_of_runs))
+            sys.exit()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), [int(steps) for steps in sys.argv[2:]])

@@ -13,7 +13,7 @@ from datasets_vl.captions import CaptionTable
 from datasets_vl.manifest import Manifest, ShardInfo, write_manifest
 from datasets_vl.parquet import RegionFeaturesMetadata, ShardFile
 from datasets_vl.pretraining import PreTrainingTask
-from processing_vl.collators import PreTrainingExample
+from processing_vl.pretraining_example import PreTrainingExample
 from processing_vl.region_features import RegionFeatures
 
 FEATURE_DIM = 8

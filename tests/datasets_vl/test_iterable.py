@@ -17,8 +17,9 @@ SIZES = [70, 1, 130, 29]
 ROOT = Path(__file__).resolve().parents[2]
 
 # Children of one process, which spares them its imports, end as an interpreter ends: not by os._exit.
+# What was imported is exempt from their last garbage collection: visiting it would copy all of its memory.
 READ_AND_EXIT = """
-import os, sys
+import gc, os, sys
 from datasets_vl.iterable import as_iterable_dataset
 from datasets_vl.evaluation import evaluation_batches
 from datasets_vl.shard_folder import ShardFolder
@@ -35,6 +36,7 @@ def read(kind, folder):
 
 folder, times = sys.argv[1], int(sys.argv[2])
 children = []
+gc.freeze()
 for kind in ("library", "training", "evaluation"):
     for _ in range(times):
         child = os.fork()

@@ -26,10 +26,9 @@ STEPS = (11, 61, 40)
 def killed_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What three processes saw, of which two were killed."""
     folder = write_shards(tmp_path_factory.mktemp("shards"), SIZES)
-    for steps, ending, code in zip(STEPS, ("kill", "kill", "go"), (-signal.SIGKILL, -signal.SIGKILL, 0), strict=True):
-        command = [sys.executable, "-m", "tests.datasets_vl.resume_run", str(folder), ending, str(steps)]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-        assert run.returncode == code, run.stderr
+    command = [sys.executable, "-u", "-m", "tests.datasets_vl.resume_run", str(folder), *map(str, STEPS)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert [int(code) for code in run.stdout.split()] == [-signal.SIGKILL, -signal.SIGKILL, 0], run.stderr
     return folder
 
 

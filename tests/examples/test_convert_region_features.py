@@ -26,7 +26,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_the_script_converts_and_says_what_it_did(tmp_path: Path) -> None:
@@ -100,6 +100,23 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, num_proc: int) -
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in kept} == kept
     assert run(source, tmp_path / "whole", *options[:-1], "1").returncode == 0
     assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_second_run_into_the_same_folder_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    source = write_tsv(tmp_path / "a.tsv", [raw_image(i, regions=20, dim=1024) for i in range(150)])
+    options = ("--format", "tsv", "--shard-size", "1")
+    out = tmp_path / "out"
+    first = subprocess.Popen(command(source, out, *options), stderr=subprocess.DEVNULL)
+    while not list(out.glob("shard-*.parquet")):
+        assert first.poll() is None, "the run ended before the second began"
+        time.sleep(0.002)
+    first.send_signal(signal.SIGSTOP)
+    second = run(source, out, *options)
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"RuntimeError: another process is writing into {out}: wait until it has ended")
+    assert first.wait(timeout=60) == 0
+    assert read_manifest(out).num_rows == 150
 
 
 def test_genuine_features(tmp_path: Path, real_data: Path) -> None:

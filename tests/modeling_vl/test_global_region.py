@@ -19,7 +19,7 @@ from modeling_vl.heads import PreTrainingHeads
         (None, [1, 1, 1, 0], [0, 1, 2]),
     ],
 )
-def test_labels_of_the_global_region_and_of_padding_do_not_count(place, mask, counted):
+def test_labels_lie_on_regions_that_can_be_predicted(place, mask, counted):
     torch.manual_seed(0)
     config = VisualBertConfig(
         vocab_size=20,
@@ -31,8 +31,14 @@ def test_labels_of_the_global_region_and_of_padding_do_not_count(place, mask, co
     )
     heads = PreTrainingHeads(config, 8, 1e-12)
     states, targets = torch.randn(1, 4, 8), torch.rand(1, 4, 5).softmax(-1)
-    all_labelled = torch.ones(1, 4, dtype=torch.long)
-    loss = heads.region_losses(states, all_labelled, torch.tensor([mask]), {"region_class_probs": targets}, {})["kl"]
     predicted = heads.region_predictions(states)["kl"].log_softmax(-1)
     each = torch.nn.functional.kl_div(predicted, targets, reduction="none").sum(-1)[0]
-    torch.testing.assert_close(loss, each[counted].mean() if counted else torch.tensor(0.0))
+    for region in range(4):
+        labels = torch.full((1, 4), -100)
+        labels[0, region] = 1
+        arguments = (states, labels, torch.tensor([mask]), {"region_class_probs": targets}, {})
+        if region in counted:
+            torch.testing.assert_close(heads.region_losses(*arguments)["kl"], each[region])
+        else:
+            with pytest.raises(ValueError, match=r"region_labels of rows \[0\] lie on padding, or on a global region"):
+                heads.region_losses(*arguments)

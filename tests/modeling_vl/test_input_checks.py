@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -38,8 +39,7 @@ def test_a_mask_of_another_shape_is_refused_before_it_mixes_up_examples(model_cl
     for shape in ([3, length - 2], [3, length + 2], [1, length], [2, length], [3, 1, 1, length], [length]):
         mask = torch.ones(shape, dtype=torch.long)
         mask[..., -1] = 0
-        expected = rf"{name} must be \[3, {length}\], got {shape}".replace(f"got {shape}", rf"got \{str(shape)[:-1]}")
-        refused(model, {**tiny_inputs(), name: mask}, expected)
+        refused(model, {**tiny_inputs(), name: mask}, re.escape(f"{name} must be [3, {length}], got {shape}"))
 
 
 @both
@@ -120,16 +120,16 @@ def test_vilbert_predicts_regions_by_their_own_labels():
 
 
 BAD_REGION_INPUTS = {
-    "labels of fewer regions": ("kl", "region_labels", lambda x: x[:, 1:], r"region_labels must be \[3, 6\], got \[3, 5\]"),
+    "labels of fewer regions": ("kl", "region_labels", lambda x: x[:, 1:], r"region_labels must .* got \[3, 5\]"),
     "class ids as labels": ("kl", "region_labels", lambda x: x + 4, "region_labels .*1 for regions to predict.* got"),
-    "probabilities of fewer regions": ("kl", "region_class_probs", lambda x: x[:, 1:], r"\[3, 6, 7\], got \[3, 5, 7\]"),
+    "probabilities of fewer regions": ("kl", "region_class_probs", lambda x: x[:, 1:], r"6, 7\], got \[3, 5, 7\]"),
     "one probability": ("kl", "region_class_probs", lambda x: x[..., :1], r"\[3, 6, 7\], got \[3, 6, 1\]"),
     "too many probabilities": ("kl", "region_class_probs", lambda x: x.repeat(1, 1, 2), r"got \[3, 6, 14\]"),
     "logits as probabilities": ("kl", "region_class_probs", lambda x: x - 1, "region_class_probs.* at least 0, got"),
     "features of another width": ("mse", "region_features", lambda x: x[..., 1:], r"\[3, 6, 20\], got \[3, 6, 19\]"),
     "NaN features": ("mse", "region_features", lambda x: x * math.nan, "region_features of labelled .* finite"),
-    "objects beyond the classes": ("object", "object_ids", lambda x: x + 1, r"object_ids .* 3 \(num_object_classes\); got 4"),
-    "labelled regions without an object": ("object", "object_ids", lambda x: x - 4, "object_ids of labelled .* got -1"),
+    "objects beyond the classes": ("object", "object_ids", lambda x: x + 1, r"3 \(num_object_classes\); got 4"),
+    "labelled regions without an object": ("object", "object_ids", lambda x: x - 4, "object_ids of lab.* got -1"),
     "scores of fewer regions": ("object", "object_scores", lambda x: x[:, 1:], r"object_scores must be \[3, 6\]"),
 }  # fmt: skip
 

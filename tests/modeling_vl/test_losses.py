@@ -48,13 +48,19 @@ def test_classification_divides_by_the_given_number():
     assert classification_loss(logits, labels, denominator=8).item() == pytest.approx(2 * math.log(2) / 8)
 
 
-def test_compiled_graphs_carry_unlabelled_items_with_weight_zero(monkeypatch):
-    keep, values = torch.tensor([[True, False], [False, True]]), torch.arange(4.0).view(2, 2)
-    weights, (chosen, nothing) = labelled_items(keep, values, None)
-    assert weights.tolist() == [1, 1] and chosen.tolist() == [0, 3] and nothing is None
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    weights, (chosen, nothing) = labelled_items(keep, values, None)
-    assert weights.tolist() == [1, 0, 0, 1] and chosen.tolist() == [0, 1, 2, 3] and nothing is None
+KEEP = torch.tensor([[True, False], [False, True]])
+VALUES = torch.tensor([[[1.0], [math.nan]], [[math.nan], [4.0]]])
+
+
+def test_only_labelled_items_are_kept():
+    weights, (chosen, nothing) = labelled_items(KEEP, VALUES, None)
+    assert weights.tolist() == [1, 1] and chosen.tolist() == [[1], [4]] and nothing is None
+
+
+def test_compiled_graphs_carry_unlabelled_items_as_zeros_with_weight_zero():
+    compiled = torch.compile(labelled_items, backend="eager", fullgraph=True)
+    weights, (chosen, nothing) = compiled(KEEP, VALUES, None)
+    assert weights.tolist() == [1, 0, 0, 1] and chosen.tolist() == [[1], [0], [0], [4]] and nothing is None
 
 
 def test_negatives_are_real_regions_most_of_them_from_other_images():

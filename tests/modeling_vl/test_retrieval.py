@@ -60,3 +60,25 @@ def test_a_chunk_holds_at_least_one_pair() -> None:
     texts, images = many_inputs(4)
     with pytest.raises(ValueError, match="pairs_per_chunk must be at least 1, got 0"):
         score_pairs(tiny_model(PRETRAINING_CLASSES[0]), texts, images, pairs_per_chunk=0)
+
+
+def test_the_model_is_left_in_its_mode_by_inputs_that_do_not_fit() -> None:
+    model = tiny_model(PRETRAINING_CLASSES[0]).train()
+    texts, images = many_inputs(4)
+    images["visual_embeds"] = images["visual_embeds"][..., 1:]
+    with pytest.raises(ValueError, match="visual_embedding_dim"):
+        score_pairs(model, texts, images)
+    assert model.training
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_nothing_to_score_is_refused(side: int) -> None:
+    inputs = list(many_inputs(4))
+    inputs[side] = {name: value[:0] for name, value in inputs[side].items()}
+    with pytest.raises(ValueError, match="nothing to score: (0 texts and 2|4 texts and 0) images"):
+        score_pairs(tiny_model(PRETRAINING_CLASSES[0]), *inputs)
+
+
+def test_a_model_without_an_alignment_head_is_refused() -> None:
+    with pytest.raises(TypeError, match="ViLBertModel has not"):
+        score_pairs(tiny_model(PRETRAINING_CLASSES[0]).vilbert, *many_inputs(4))

@@ -34,9 +34,34 @@ def test_layers_before_the_first_meeting_run_once_a_text_and_once_an_image():
     assert output.last_hidden_state.shape[0] == 3
 
 
+def test_what_is_recorded_before_the_first_meeting_has_a_row_a_text_or_a_row_an_image():
+    pairs = torch.tensor([[0, 0], [0, 1], [2, 1], [1, 2], [0, 2]])
+    output = tiny_model(ViLBertModel)(
+        **tiny_inputs(), pair_index=pairs, output_hidden_states=True, output_attentions=True
+    )
+    rows = {
+        name: [len(state) for state in output[name]]
+        for name in ("hidden_states", "visual_hidden_states", "attentions", "text_attends_visual")
+    }
+    assert rows == {
+        "hidden_states": [3, 3, 5, 5, 5, 5],  # embeddings and one layer, then the text meets the image
+        "visual_hidden_states": [3, 5, 5, 5, 5],
+        "attentions": [3, 5, 5],
+        "text_attends_visual": [5, 5],
+    }
+
+
+def test_task_ids_may_be_a_column():
+    model, inputs = tiny_model(ViLBertModel, num_task_tokens=4), tiny_inputs()
+    row, column = (
+        model(**inputs, task_ids=tasks) for tasks in (torch.tensor([0, 1, 3]), torch.tensor([[0], [1], [3]]))
+    )
+    assert torch.equal(row.pooler_output, column.pooler_output)
+
+
 def test_as_many_texts_as_images_unless_pairs_are_given():
     inputs = tiny_inputs()
-    inputs["input_ids"], inputs["token_type_ids"] = inputs["input_ids"][:2], inputs["token_type_ids"][:2]
+    inputs |= {name: inputs[name][:2] for name in ("input_ids", "token_type_ids", "attention_mask")}
     with pytest.raises(ValueError, match="2 texts and 3 images.*pair_index"):
         tiny_model(ViLBertModel)(**inputs)
 

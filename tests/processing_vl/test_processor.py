@@ -95,6 +95,7 @@ def test_numpy_tensors():
         ({"text": ["dog", "cat"], "regions": random_regions(1)}, "2 texts and 1 images"),
         ({"text": "dog", "regions": [random_regions(1)] * 3}, "1 texts and 3 images"),
         ({"regions": []}, "no images to encode"),
+        ({"text": [], "regions": [random_regions(1)]}, "no texts to encode"),
     ],
 )
 def test_what_does_not_fit_together(arguments, message):
