@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import filecmp
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -124,8 +125,11 @@ def _base64(array: np.ndarray, dtype: str) -> str:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[TextIO]:
-    """Opens a file that bears its name only once it is whole."""
+    """Opens a file that bears its name only once it is whole; one that is already there with these bytes stays."""
     partial = path.with_name(path.name + ".partial")
     with open(partial, "w", encoding="utf-8", newline="\n") as file:
         yield file
-    os.replace(partial, path)
+    if path.is_file() and filecmp.cmp(partial, path, shallow=False):
+        partial.unlink()
+    else:
+        os.replace(partial, path)

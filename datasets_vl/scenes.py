@@ -122,6 +122,9 @@ def make_scene(index: int, *, split: str = "train", seed: int = 0) -> Scene:
         split: One of `SPLITS`.
         seed: Seed of the data set, not negative.
 
+    Returns:
+        The scene.
+
     Raises:
         ValueError: If an argument is outside its range.
     """
@@ -166,6 +169,14 @@ def relation_holds(relation: str, first: SceneObject, second: SceneObject) -> bo
     to" when less than 14 pixels lie between the circles around both; "bigger than" and "smaller than" compare sizes by
     name.
 
+    Args:
+        relation: "left of", "right of", "above", "below", "next to", "bigger than" or "smaller than".
+        first: The object the statement is about.
+        second: The object it is compared with.
+
+    Returns:
+        Whether the statement is true.
+
     Raises:
         ValueError: If the relation is unknown.
     """
@@ -186,6 +197,14 @@ def relation_holds(relation: str, first: SceneObject, second: SceneObject) -> bo
 
 def position_holds(position: str, item: SceneObject, scene: Scene) -> bool:
     """Says whether the object's centre lies in the named outer third of the picture.
+
+    Args:
+        position: "top", "bottom", "left" or "right".
+        item: The object.
+        scene: The picture it is in.
+
+    Returns:
+        Whether it lies there.
 
     Raises:
         ValueError: If the position is unknown.

@@ -125,8 +125,7 @@ def build_model(arguments: ModelArguments, config: VisionLanguageConfig) -> PreT
     else:
         model = AutoModelForPreTraining.from_config(config, attn_implementation=attention)
     if arguments.from_bert:
-        base, report = type(model.base_model).from_bert(arguments.from_bert, config)
-        model.base_model.load_state_dict(base.state_dict())
+        model, report = type(model).from_bert(arguments.from_bert, model.config)
         logger.info("%s: %s", arguments.from_bert, report)
     return _ready_to_train(model, arguments)
 

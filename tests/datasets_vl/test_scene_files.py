@@ -127,3 +127,12 @@ def test_wrong_numbers_are_refused(tmp_path: Path, num_scenes: dict[str, int], m
     with pytest.raises(ValueError, match=message):
         write_scenes(tmp_path / "new", num_scenes)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_second_start_leaves_identical_files_alone(tmp_path):
+    write_scenes(tmp_path, {"train": 3}, progress=False)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.tsv")}
+    write_scenes(tmp_path, {"train": 3}, progress=False)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.tsv")} == before
+    write_scenes(tmp_path, {"train": 4}, progress=False)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.tsv")} != before
