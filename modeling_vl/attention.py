@@ -10,7 +10,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .packing import Layout, PackedLayout, choose_flash_layout, choose_layout, unpack_attention
+from .packing import Layout, PackedLayout, unpack_attention
 
 
 def eager_attention_forward(
@@ -64,34 +64,6 @@ class AttentionPlan(NamedTuple):
     mask: Tensor | None
     backend: str
     return_weights: bool
-
-
-def stream_layout(
-    config: PreTrainedConfig,
-    backend: str,
-    mask: Tensor | None,
-    batch_size: int,
-    length: int,
-    device: torch.device,
-    read_places: tuple[int, ...] = (0,),
-) -> Layout:
-    """How one stream lies in memory under a backend.
-
-    Args:
-        config: The model's configuration.
-        backend: Name of the attention function.
-        mask: `[B, L]`, or None when nothing is padded.
-        batch_size: B.
-        length: L.
-        device: Where the stream lives.
-        read_places: Places that poolers read.
-
-    Returns:
-        The layout.
-    """
-    if takes_sequences_end_to_end(backend):
-        return choose_flash_layout(mask, batch_size, length, device, read_places)
-    return choose_layout(mask, batch_size, length, config.packed_execution, read_places)
 
 
 def takes_sequences_end_to_end(backend: str) -> bool:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 
-from .attention import AttentionPlan, plan_attention, stream_layout
-from .packing import Layout
+from .attention import AttentionPlan, plan_attention, takes_sequences_end_to_end
+from .packing import Layout, choose_flash_layout, choose_layout
 
 
 class Pass(NamedTuple):
@@ -53,7 +53,7 @@ class Pass(NamedTuple):
         device: torch.device,
         read_places: tuple[int, ...] = (0,),
     ) -> Layout:
-        """How a stream lies in memory.
+        """How a stream lies in memory under this pass's backend.
 
         Args:
             mask: `[B, L]`, or None when nothing is padded.
@@ -65,7 +65,9 @@ class Pass(NamedTuple):
         Returns:
             The layout.
         """
-        return stream_layout(self.config, self.backend, mask, batch_size, length, device, read_places)
+        if takes_sequences_end_to_end(self.backend):
+            return choose_flash_layout(mask, batch_size, length, device, read_places)
+        return choose_layout(mask, batch_size, length, self.config.packed_execution, read_places)
 
 
 class Stream:
