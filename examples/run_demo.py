@@ -227,7 +227,7 @@ def main() -> None:
     """Run the demo and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
-    parser.add_argument("--num_train", type=int, default=4000, help="scenes to train on")
+    parser.add_argument("--num_train", type=int, default=2000, help="scenes to train on")
     parser.add_argument("--num_val", type=int, default=100, help="scenes to measure on")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes")
     arguments = parser.parse_args()
