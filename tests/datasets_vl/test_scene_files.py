@@ -17,8 +17,8 @@ from datasets_vl.scenes import make_scene
 
 SHA256 = {
     "scenes_train.tsv": "c1a52e4cfbc3c62eb53696869f6a7ff491831e146d0d76d7c7737d31d7435d8e",
-    "scenes_val.tsv": "c4be319eb4c144c752d81cb5a0386545eb682e913ba47f4aa46d3cf3ace0dc29",
-    "dataset_scenes.json": "3add918877ea65589fce75d35054707feae1eb75681d2d66a3c63aad1a0bf34d",
+    "scenes_val.tsv": "79b81ccb12c47faf4cbcd8fbd90a040b50b7fe7b029cbd9dc79092e0a66a072f",
+    "dataset_scenes.json": "4f080e98dec5c52008a711c426f1f527addb890462831edaf954c0346925d4bd",
 }
 
 
