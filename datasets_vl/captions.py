@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +13,15 @@ import numpy as np
 import pyarrow as pa
 
 from .image_ids import ImageIds
+from .image_table import ImageTable, group_by_image
+from .tasks.conceptual_captions import read_conceptual_captions
+from .tasks.records import InvalidAnnotation
 
+_ALL_CAPTIONS = "Leave the split out (--split; in training --train_split, --val_split) to take all captions"
 JSON_LINES_SUFFIXES = frozenset({".jsonl", ".jsonline", ".jsonlines", ".ndjson"})
 
 
-class CaptionTable:
+class CaptionTable(ImageTable):
     """All captions of a split, numbered so that the captions of one image stand side by side.
 
     Memory is the text itself plus 8 bytes a caption and 16 an image: millions of captions fit any machine, and worker
@@ -30,64 +33,38 @@ class CaptionTable:
         texts: Captions, Arrow string array `[offsets[-1]]`.
     """
 
+    row_name = "caption"
+    naming_hint = "read_captions can name COCO images by file name or by number"
+
     def __init__(self, image_ids: ImageIds, offsets: np.ndarray, texts: pa.Array) -> None:
-        if len(offsets) != len(image_ids) + 1 or offsets[0] != 0 or offsets[-1] != len(texts):
-            raise ValueError(
-                f"offsets must run from 0 to {len(texts)} in {len(image_ids) + 1} steps, got {len(offsets)} steps "
-                f"from {offsets[0]} to {offsets[-1]}"
-            )
-        self.image_ids = image_ids
-        self.offsets = offsets
+        super().__init__(image_ids, offsets, len(texts))
         self.texts = texts
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[str, str]]) -> CaptionTable:
-        """Builds the table from `(image id, caption)` pairs.
-
-        Images keep the order in which they first occur, and so do the captions of an image; the pairs of one image
-        need not be neighbours.
+        """Builds the table from `(image id, caption)` pairs, see `group_by_image`.
 
         Raises:
             ValueError: If there is no pair.
         """
-        numbers: dict[str, int] = {}
-        image_of_text = array("q")
         texts: list[str] = []
-        for image_id, text in pairs:
-            image_of_text.append(numbers.setdefault(image_id, len(numbers)))
-            texts.append(text)
+
+        def owners() -> Iterator[str]:
+            for image_id, text in pairs:
+                texts.append(text)
+                yield image_id
+
+        image_ids, offsets, order = group_by_image(owners())
         if not texts:
             raise ValueError("there is no caption")
-        owners = np.frombuffer(image_of_text, dtype=np.int64)
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(numbers)))]).astype(np.int64)
-        by_image = pa.array(np.argsort(owners, kind="stable"))
-        return cls(ImageIds(numbers), offsets, pa.array(texts, pa.large_string()).take(by_image))
+        return cls(image_ids, offsets, pa.array(texts, pa.large_string()).take(order))
 
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def captions_of(self, image_id: str) -> range:
-        """The numbers of the captions of `image_id`; empty where it has none."""
-        position = self.image_ids.find(image_id)
-        return range(0) if position is None else self.captions_at(position)
-
-    def captions_at(self, position: int) -> range:
-        """The numbers of the captions of the image at `position` in `image_ids`."""
-        return range(int(self.offsets[position]), int(self.offsets[position + 1]))
-
-    def position_of(self, index: int) -> int:
-        """The position in `image_ids` of the image that caption `index` describes."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"caption {index} of a table of {len(self)}")
-        return int(np.searchsorted(self.offsets, index, side="right")) - 1
+    captions_of = ImageTable.rows_of
+    captions_at = ImageTable.rows_at
 
     def text(self, index: int) -> str:
         """Caption `index`."""
         return self.texts[index].as_py()
-
-    def image_of(self, index: int) -> str:
-        """The id of the image that caption `index` describes."""
-        return self.image_ids[self.position_of(index)]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -113,6 +90,7 @@ def read_captions(
     * rows `{"image_id": ..., "caption" or "sentence": ... | "captions" or "sentences": [...]}`, as JSON lines
       (`.jsonl`) or one JSON list; `img_path` may stand in for `image_id` and counts with its file name's stem. A row
       may have a `label`, true or false as in NLVR: a statement that is false of its image is no caption and left out
+    * lines `caption <tab> URL` (`.tsv`), Conceptual Captions; the image id is the CRC-32 of the URL
 
     Args:
         path: The file.
@@ -131,6 +109,8 @@ def read_captions(
     source = _CaptionFile(path, frozenset(split.split("+")) if split is not None else None, image_id)
     try:
         return CaptionTable.from_pairs(source.pairs())
+    except InvalidAnnotation:
+        raise
     except _BadRecord as error:
         raise ValueError(f"{path}: {error}") from None
     except ValueError as error:
@@ -156,6 +136,10 @@ class _CaptionFile:
         return f"; the file has the splits {sorted(self.splits_seen)}" if self.splits_seen else ""
 
     def pairs(self) -> Iterator[tuple[str, str]]:
+        if self.path.suffix == ".tsv":
+            self._refuse_split()
+            yield from read_conceptual_captions(self.path)
+            return
         if self.path.suffix in JSON_LINES_SUFFIXES:
             yield from self._rows(self._json_lines())
             return
@@ -238,13 +222,16 @@ class _CaptionFile:
             if not isinstance(record, dict):
                 raise _BadRecord(f"{where} must be a JSON object, got {type(record).__name__}")
             return True
+        if isinstance(record, dict) and "split" not in record:
+            raise _BadRecord(f"{where} has no split; it has {sorted(record)}. {_ALL_CAPTIONS}")
         split = _field(record, "split", where)
         self.splits_seen.add(str(split))
         return split in self.splits
 
     def _refuse_split(self) -> None:
         if self.splits is not None:
-            raise _BadRecord(f"split {'+'.join(sorted(self.splits))!r} was asked for, but this layout names no splits")
+            asked_for = "+".join(sorted(self.splits))
+            raise _BadRecord(f"split {asked_for!r} was asked for, but this layout names no splits. {_ALL_CAPTIONS}")
 
 
 def _field(record: Any, name: str, where: str, *, instead_of: str | None = None) -> Any:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from datasets_vl.local import LocalExamples, LocalRegions
 from datasets_vl.order import share
-from datasets_vl.pretraining import PreTrainingTask
 from datasets_vl.shard_folder import ShardFolder
-from datasets_vl.training_data import Batch, Collator, batch_loader, check_rank
-from processing_vl.pretraining_example import PreTrainingExample
+from datasets_vl.training_data import Batch, Collator, ExampleTask, batch_loader, check_rank
 
 
 def evaluation_batches(
     regions: LocalRegions | ShardFolder,
-    task: PreTrainingTask,
+    task: ExampleTask,
     collator: Collator,
     *,
     batch_size: int,
@@ -24,14 +23,14 @@ def evaluation_batches(
     world_size: int = 1,
     num_workers: int = 0,
 ) -> DataLoader[Batch]:
-    """One process's batches of an evaluation; its false captions and masks are those of epoch 0, every time.
+    """One process's batches of an evaluation; what is drawn at random is that of epoch 0, every time.
 
     The processes get about as many examples, but not exactly: add up sums and counts over the processes, and do not
     evaluate through a wrapper that wants all processes to do the same number of steps.
 
     Args:
         regions: Where the images come from: local, or as a stream.
-        task: Makes an example of an image and a caption.
+        task: Makes an example of an image and a row of its table.
         collator: Makes a batch of examples.
         batch_size: Examples a batch; the last ones may have fewer.
         rank: Number of this process.
@@ -42,7 +41,7 @@ def evaluation_batches(
         Finite and iterable again; it knows its length where the images are local.
 
     Raises:
-        ValueError: If no image has a caption (with a stream: while iterating), or a number makes no sense.
+        ValueError: If no image has a row (with a stream: while iterating), or a number makes no sense.
     """
     check_rank(rank, world_size)
     if batch_size < 1:
@@ -60,7 +59,7 @@ class _EvaluationStream(IterableDataset[Batch]):
     def __init__(
         self,
         folder: ShardFolder,
-        task: PreTrainingTask,
+        task: ExampleTask,
         collator: Collator,
         batch_size: int,
         rank: int,
@@ -88,12 +87,12 @@ class _EvaluationStream(IterableDataset[Batch]):
         if batch:
             yield self._collator(batch)
         if not made_any:
-            self._folder.match_captions(self._task.captions)
+            self._folder.match(self._task.table)
 
-    def _examples(self, part: int, parts: int) -> Iterator[PreTrainingExample]:
+    def _examples(self, part: int, parts: int) -> Iterator[Any]:
         rows = share(len(self._folder), part, parts)
         # A fixed random order: folders often hold one split after the other, and the shares shall weigh the same.
         order = self._folder.row_order(seed=0, epoch=0)
         for _, image in self._folder.read_pieces(order.pieces(rows.start, rows.stop)):
-            for caption in self._task.captions.captions_of(image.image_id):
-                yield self._task.example(image, caption, epoch=0)
+            for index in self._task.table.rows_of(image.image_id):
+                yield self._task.example(image, index, epoch=0)

@@ -16,13 +16,19 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from datasets_vl.image_ids import ImageIds
+from datasets_vl.image_table import match_images
 from datasets_vl.manifest import ShardInfo, read_manifest
 from datasets_vl.order import epoch_permutation
 from datasets_vl.parquet import regions_from_row
-from datasets_vl.pretraining import PreTrainingTask
 from datasets_vl.private_folder import private_folder
 from datasets_vl.shard_reading import open_shard
-from datasets_vl.training_data import Batch, Collator, TrainingData, batch_loader, data_fingerprint, match_captions
+from datasets_vl.training_data import (
+    Batch,
+    Collator,
+    ExampleTask,
+    TrainingData,
+    batch_loader,
+)
 from processing_vl.region_features import RegionFeatures
 
 # Images an Arrow record batch: few enough to build in little memory, enough that millions of images stay few batches.
@@ -53,7 +59,7 @@ class LocalRegions(Dataset[RegionFeatures]):
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         manifest = read_manifest(self.folder)
         self.metadata = manifest.metadata
-        self.fingerprint = data_fingerprint(manifest)
+        self.fingerprint = manifest.fingerprint
         if self.cache_dir is None:
             cache = private_folder(self.folder) / "regions"
         else:
@@ -107,38 +113,37 @@ class LocalRegions(Dataset[RegionFeatures]):
 
 
 class LocalExamples(Dataset[Batch]):
-    """All examples of local region features: every image with each of its captions.
+    """All examples of local region features: every image with each row that the task's table has of it.
 
-    As a data set its items are batches: `examples[[(epoch, number), ...]]`. Captions without image and images without
-    caption are left out, with a warning.
+    As a data set its items are batches: `examples[[(epoch, number), ...]]`. Rows without image and images without row
+    are left out, with a warning.
 
     Args:
         regions: The images.
-        task: Makes an example of an image and a caption.
+        task: Makes an example of an image and a row of its table.
         collator: Makes a batch of examples.
 
     Raises:
-        ValueError: If no image has a caption.
+        ValueError: If no image has a row.
     """
 
-    def __init__(self, regions: LocalRegions, task: PreTrainingTask, collator: Collator) -> None:
+    def __init__(self, regions: LocalRegions, task: ExampleTask, collator: Collator) -> None:
         self.regions = regions
         self.task = task
         self.collator = collator
-        captions = task.captions
-        positions = match_captions(str(regions.folder), regions.image_ids, captions)
-        image_of_caption = np.repeat(positions, np.diff(captions.offsets))
-        self._captions = np.flatnonzero(image_of_caption >= 0)
-        self._images = image_of_caption[self._captions]
+        positions = match_images(str(regions.folder), regions.image_ids, task.table)
+        image_of_row = np.repeat(positions, np.diff(task.table.offsets))
+        self._rows = np.flatnonzero(image_of_row >= 0)
+        self._images = image_of_row[self._rows]
 
     def __len__(self) -> int:
-        return len(self._captions)
+        return len(self._rows)
 
     def __getitem__(self, batch: list[tuple[int, int]]) -> Batch:
         """The batch of the given examples, each an epoch and a number below `len(self)`."""
         return self.collator(
             [
-                self.task.example(self.regions[int(self._images[number])], int(self._captions[number]), epoch)
+                self.task.example(self.regions[int(self._images[number])], int(self._rows[number]), epoch)
                 for epoch, number in batch
             ]
         )
@@ -153,7 +158,7 @@ class LocalTrainingData(TrainingData):
 
     Args:
         regions: The images.
-        task: Makes an example of an image and a caption.
+        task: Makes an example of an image and a row of its table.
         collator: Makes a batch of examples.
         batch_size: Examples a batch of this process.
         seed: Seed of the order.
@@ -165,7 +170,7 @@ class LocalTrainingData(TrainingData):
     def __init__(
         self,
         regions: LocalRegions,
-        task: PreTrainingTask,
+        task: ExampleTask,
         collator: Collator,
         *,
         batch_size: int,

@@ -71,6 +71,12 @@ class Manifest:
         """Images in all shards."""
         return sum(shard.rows for shard in self.shards)
 
+    @property
+    def fingerprint(self) -> str:
+        """A checksum over all shards, 16 hexadecimal digits."""
+        text = "\n".join(f"{shard.name} {shard.rows} {shard.sha256}" for shard in self.shards)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
     def to_json(self) -> str:
         """The text of `manifest.json`."""
         content = {

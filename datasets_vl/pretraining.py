@@ -79,6 +79,11 @@ class PreTrainingTask:
         self.seed = seed
 
     @property
+    def table(self) -> CaptionTable:
+        """The captions: an example for each."""
+        return self.captions
+
+    @property
     def settings(self) -> dict[str, str | float | int]:
         """What, beside the data, decides which examples come: kept with a saved position and compared on resume."""
         return {

@@ -13,7 +13,7 @@ import pickle
 import pickletools
 import re
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -145,9 +145,26 @@ def _with_arrays(value: Any, done: dict[int, Any]) -> Any:
 
 def _check_sizes(data: bytes) -> None:
     """Refuse sizes that the data do not hold: the unpickler would take the memory for them first."""
-    for position, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= position:
+    for position, (name, argument) in enumerate(_opcodes(data)):
+        if name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= position:
             raise pickle.UnpicklingError(f"the pickle is broken: it numbers value {position} as {argument}")
+
+
+def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Operations with their arguments, as by `pickletools.genops`, which cannot read all byte strings of Python 2."""
+    file = io.BytesIO(data)
+    name = ""
+    while name != "STOP":
+        code = file.read(1).decode("latin1")
+        if code not in pickletools.code2op:
+            raise ValueError(f"{code!r} is no operation" if code else "it ends before its end mark")
+        opcode = pickletools.code2op[code]
+        name = opcode.name
+        if name == "STRING":  # its reader in pickletools takes for granted that the text is ASCII
+            file.readline()
+            yield name, None
+        else:
+            yield name, opcode.arg.reader(file) if opcode.arg is not None else None
 
 
 def load_pickle(data: bytes) -> Any:

@@ -15,13 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets_vl.captions import CaptionTable
 from datasets_vl.image_ids import ImageIds
+from datasets_vl.image_table import ImageTable, match_images
 from datasets_vl.manifest import MANIFEST_NAME, Manifest, read_manifest
 from datasets_vl.order import epoch_permutation
 from datasets_vl.parquet import ROWS_PER_GROUP
 from datasets_vl.shard_reading import open_shard, read_image_ids, read_rows
-from datasets_vl.training_data import data_fingerprint, match_captions
 from processing_vl.region_features import RegionFeatures
 
 _METADATA_THREADS = 16
@@ -46,7 +45,7 @@ class ShardFolder:
         self._is_local = "://" not in self.source
         self.manifest = read_manifest(self.source) if self._is_local else self._remote_manifest()
         self.metadata = self.manifest.metadata
-        self.fingerprint = data_fingerprint(self.manifest)
+        self.fingerprint = self.manifest.fingerprint
         self._footers: dict[int, pq.FileMetaData] = {}
         self.first_rows = np.cumsum([0, *(shard.rows for shard in self.manifest.shards)])
         if len(self) == 0:
@@ -127,9 +126,9 @@ class ShardFolder:
         shard = [shard.name for shard in self.manifest.shards].index(shard_name)
         return range(int(self.first_rows[shard]), int(self.first_rows[shard + 1]))
 
-    def match_captions(self, captions: CaptionTable) -> np.ndarray:
-        """Finds the images that captions describe, see `training_data.match_captions`; reads the ids of all images."""
-        return match_captions(self.source, self.image_ids, captions)
+    def match(self, table: ImageTable) -> np.ndarray:
+        """Finds the images that a table is about, see `image_table.match_images`; reads the ids of all images."""
+        return match_images(self.source, self.image_ids, table)
 
     def _path(self, name: str) -> str:
         return f"{self.source}/{name}"

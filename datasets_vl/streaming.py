@@ -13,10 +13,8 @@ import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from datasets_vl.order import SHUFFLE_BUFFER_STREAM, share
-from datasets_vl.pretraining import PreTrainingTask
 from datasets_vl.shard_folder import ShardFolder
-from datasets_vl.training_data import Batch, Collator, TrainingData, batch_loader
-from processing_vl.pretraining_example import PreTrainingExample
+from datasets_vl.training_data import Batch, Collator, ExampleTask, TrainingData, batch_loader
 
 
 @dataclass
@@ -28,7 +26,8 @@ class ReaderPosition:
         rows_read: Images of the reader's share that were read in this epoch.
         draws: Examples that were drawn from the shuffle buffer in this epoch; the counter of the random numbers.
         pending_rows: The examples in the buffer, in its order: number of the image.
-        pending_captions: The examples in the buffer: number of the caption.
+        pending_captions: The examples in the buffer: number of the row in the task's table. Saved positions know it
+            by this name.
     """
 
     epoch: int = 0
@@ -55,13 +54,13 @@ class ShuffledReader:
     """One reader's share of the stream: examples without end, in an order that seed and share decide.
 
     Per epoch all row groups of all shards are put in random order, and the sequence of their images is cut into equal
-    shares. Of its share a reader holds `shuffle_images` images; it draws among the captions of these that are still to
-    come, and replaces an image when all its captions came. An epoch ends with an empty buffer, so no example slips
+    shares. Of its share a reader holds `shuffle_images` images; it draws among the examples of these that are still to
+    come, and replaces an image when all its examples came. An epoch ends with an empty buffer, so no example slips
     into another epoch.
 
     Args:
         folder: The shards.
-        task: Makes an example of an image and a caption.
+        task: Makes an example of an image and a row of its table.
         part: Which share this reader has.
         parts: How many shares there are.
         seed: Seed of the order.
@@ -72,7 +71,7 @@ class ShuffledReader:
     def __init__(
         self,
         folder: ShardFolder,
-        task: PreTrainingTask,
+        task: ExampleTask,
         *,
         part: int,
         parts: int,
@@ -88,8 +87,8 @@ class ShuffledReader:
         self._share = share(len(folder), part, parts)
         self._shuffle_images = shuffle_images
         self._at = position.copy()
-        rows, captions_left = np.unique(np.array(position.pending_rows, dtype=np.int64), return_counts=True)
-        self._captions_left = dict(zip(rows.tolist(), captions_left.tolist(), strict=True))
+        rows, examples_left = np.unique(np.array(position.pending_rows, dtype=np.int64), return_counts=True)
+        self._examples_left = dict(zip(rows.tolist(), examples_left.tolist(), strict=True))
         self._images = dict(folder.read(rows.tolist()))
         self._begin_epoch()
 
@@ -100,15 +99,16 @@ class ShuffledReader:
     def __iter__(self) -> ShuffledReader:
         return self
 
-    def __next__(self) -> PreTrainingExample:
+    def __next__(self) -> Any:
         at = self._at
         self._fill_buffer()
         while not at.pending_rows:
             if at.draws == 0:
-                self._folder.match_captions(self._task.captions)
+                self._folder.match(self._task.table)
                 raise ValueError(
-                    f"no caption for any of the {len(self._share)} images that reader {self._part} of {self._parts} "
-                    f"has in epoch {at.epoch} of {self._folder.source}; use fewer processes or workers"
+                    f"no {self._task.table.row_name} for any of the {len(self._share)} images that reader "
+                    f"{self._part} of {self._parts} has in epoch {at.epoch} of {self._folder.source}; use fewer "
+                    "processes or workers"
                 )
             at.epoch, at.rows_read, at.draws = at.epoch + 1, 0, 0
             self._begin_epoch()
@@ -117,12 +117,12 @@ class ShuffledReader:
             np.random.Generator(np.random.Philox(key=self._draw_key, counter=at.draws)).integers(len(at.pending_rows))
         )
         at.draws += 1
-        row, caption = _take(at.pending_rows, chosen), _take(at.pending_captions, chosen)
+        row, index = _take(at.pending_rows, chosen), _take(at.pending_captions, chosen)
         image = self._images[row]
-        self._captions_left[row] -= 1
-        if not self._captions_left[row]:
-            del self._captions_left[row], self._images[row]
-        return self._task.example(image, caption, at.epoch)
+        self._examples_left[row] -= 1
+        if not self._examples_left[row]:
+            del self._examples_left[row], self._images[row]
+        return self._task.example(image, index, at.epoch)
 
     def _begin_epoch(self) -> None:
         key = np.random.SeedSequence([self._seed, self._at.epoch, self._part, 0, SHUFFLE_BUFFER_STREAM])
@@ -136,13 +136,13 @@ class ShuffledReader:
             if image is None:
                 return
             self._at.rows_read += 1
-            captions = self._task.captions.captions_of(image.image_id)
-            if not captions:
+            indices = self._task.table.rows_of(image.image_id)
+            if not indices:
                 continue
             self._images[row] = image
-            self._captions_left[row] = len(captions)
-            self._at.pending_rows.extend([row] * len(captions))
-            self._at.pending_captions.extend(captions)
+            self._examples_left[row] = len(indices)
+            self._at.pending_rows.extend([row] * len(indices))
+            self._at.pending_captions.extend(indices)
 
 
 def _take(values: array[int], place: int) -> int:
@@ -158,14 +158,14 @@ class StreamedTrainingData(TrainingData):
 
     Every worker of every process reads a share of its own (see `ShuffledReader`), and a process takes their batches in
     fixed rotation. Every example comes exactly once in an epoch of its reader, also with shards of unequal size. As
-    readers advance batch by batch and images have unequal numbers of captions, one reader may begin its next epoch a
-    few batches before another. Captions without image and images without caption are left out, with a warning when
+    readers advance batch by batch and images have unequal numbers of examples, one reader may begin its next epoch a
+    few batches before another. Rows without image and images without row are left out, with a warning when
     `examples_per_epoch` is asked for, at the latest when an epoch has ended. In memory are, for every worker,
     `shuffle_images` images and one row group, and the batches prepared ahead.
 
     Args:
         source: A folder of shards, its address on the Hub (`hf://datasets/user/name`), or a `ShardFolder`.
-        task: Makes an example of an image and a caption.
+        task: Makes an example of an image and a row of its table.
         collator: Makes a batch of examples.
         batch_size: Examples a batch of this process.
         seed: Seed of the order.
@@ -181,7 +181,7 @@ class StreamedTrainingData(TrainingData):
     def __init__(
         self,
         source: str | Path | ShardFolder,
-        task: PreTrainingTask,
+        task: ExampleTask,
         collator: Collator,
         *,
         batch_size: int,
@@ -230,9 +230,8 @@ class StreamedTrainingData(TrainingData):
     def examples_per_epoch(self) -> int:
         """Examples of all processes together in one pass; the first call reads the image ids of all shards."""
         if self._examples_per_epoch is None:
-            captions = self.task.captions
-            found = self._folder.match_captions(captions) >= 0
-            self._examples_per_epoch = int(np.diff(captions.offsets)[found].sum())
+            found = self._folder.match(self.task.table) >= 0
+            self._examples_per_epoch = int(np.diff(self.task.table.offsets)[found].sum())
         return self._examples_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
@@ -242,7 +241,7 @@ class StreamedTrainingData(TrainingData):
             self._positions[reader] = position
             self._next_reader = (reader + 1) % self._readers
             if self.rank == 0 and self.epoch > first_epoch:
-                _ = self.examples_per_epoch  # warns, once, of captions and images that did not come
+                _ = self.examples_per_epoch  # warns, once, of rows and images that did not come
             yield batch
 
     def batches_of_worker(self, worker: int) -> Iterator[tuple[int, ReaderPosition, Batch]]:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datasets_vl.captions import CaptionTable
-from datasets_vl.image_ids import ImageIds
-from datasets_vl.manifest import Manifest
-from datasets_vl.pretraining import PreTrainingTask
-from processing_vl.pretraining_example import PreTrainingExample
-
-logger = logging.getLogger(__name__)
+from datasets_vl.image_table import ImageTable
+from processing_vl.region_features import RegionFeatures
 
 Batch = dict[str, torch.Tensor]
-Collator = Callable[[Sequence[PreTrainingExample]], Batch]
+Collator = Callable[[Sequence[Any]], Batch]
+"""Makes a batch of what a task's `example` returns."""
+
+
+class ExampleTask(Protocol):
+    """Makes an example of an image and a row of a table: a caption (`PreTrainingTask`), a record (`TaskExamples`)."""
+
+    @property
+    def table(self) -> ImageTable:
+        """The rows, and the images that they are about."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What, beside the region features, decides which examples come; compared when a run is resumed."""
+
+    def example(self, regions: RegionFeatures, index: int, epoch: int) -> Any:
+        """The example of row `index`, an annotation of the image `regions`, in pass `epoch` over the data."""
 
 
 class TrainingData(ABC):
@@ -33,7 +41,7 @@ class TrainingData(ABC):
     among the processes a second time.
 
     Args:
-        task: Makes an example of an image and a caption.
+        task: Makes an example of an image and a row of its table.
         collator: Makes a batch of examples; must be picklable where workers are spawned.
         batch_size: Examples a batch of this process.
         seed: Seed of the order, not negative.
@@ -45,7 +53,7 @@ class TrainingData(ABC):
 
     def __init__(
         self,
-        task: PreTrainingTask,
+        task: ExampleTask,
         collator: Collator,
         *,
         batch_size: int,
@@ -148,19 +156,6 @@ def batch_loader(dataset: Dataset[Any], *, num_workers: int, sampler: Iterable[A
     )
 
 
-def data_fingerprint(manifest: Manifest) -> str:
-    """A checksum over all shards of a data set.
-
-    Args:
-        manifest: Of the folder of shards.
-
-    Returns:
-        16 hexadecimal digits.
-    """
-    text = "\n".join(f"{shard.name} {shard.rows} {shard.sha256}" for shard in manifest.shards)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def check_rank(rank: int, world_size: int) -> None:
     """Refuses a process number that does not exist.
 
@@ -173,47 +168,6 @@ def check_rank(rank: int, world_size: int) -> None:
     """
     if not 0 <= rank < world_size:
         raise ValueError(f"rank must lie between 0 and world_size - 1, got rank {rank} of world_size {world_size}")
-
-
-def match_captions(data: str, image_ids: ImageIds, captions: CaptionTable) -> np.ndarray:
-    """Finds the images that captions describe, and warns of captions without image and of images without caption.
-
-    Args:
-        data: What holds the region features.
-        image_ids: Of the images there.
-        captions: The captions, `N` images in all.
-
-    Returns:
-        int64 `[N]`, for every image of the table its position among `image_ids`, -1 where it is not there.
-
-    Raises:
-        ValueError: If no image has a caption.
-    """
-    positions = image_ids.positions(captions.image_ids.array)
-    missing = np.flatnonzero(positions < 0)
-    if missing.size == positions.size:
-        raise ValueError(
-            f"no image of {data} has a caption: its images are named like {image_ids[0]!r}, the captions name "
-            f"{captions.image_ids[0]!r}; read_captions can name COCO images by file name or by number"
-        )
-    if missing.size:
-        logger.warning(
-            "%d of %d captions are left out: their images are not in %s, the first is %r",
-            np.diff(captions.offsets)[missing].sum(),
-            len(captions),
-            data,
-            captions.image_ids[int(missing[0])],
-        )
-    bare = np.setdiff1d(np.arange(len(image_ids)), positions)
-    if bare.size:
-        logger.warning(
-            "%d of %d images of %s are left out: they have no caption, the first is %r",
-            bare.size,
-            len(image_ids),
-            data,
-            image_ids[int(bare[0])],
-        )
-    return positions
 
 
 def _as_it_is(item: Any) -> Any:

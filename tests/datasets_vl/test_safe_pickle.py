@@ -88,6 +88,11 @@ class Touch:
         return self.call
 
 
+def test_byte_strings_of_python_2_need_not_be_ascii() -> None:
+    assert load_pickle(b"(lS'caf\\xc3\\xa9'\na.") == ["caf\u00c3\u00a9"]
+    assert load_pickle(b"U\x05caf\xc3\xa9.") == "caf\u00c3\u00a9"
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"boxes": x}, lambda x: [np.array([x], dtype=object)]])
 def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path: Path, protocol: int, wrap: Any) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: official annotation files, joined with region features, as examples for a model."""
