@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
+from .scene_facts import ordered_pairs, pick, with_article
 from .scenes import POSITIONS, Scene, SceneObject, Stream, position_holds, relation_holds
-
-_Option = TypeVar("_Option")
 
 SIZE_WORDS = {"small": ("small", "little"), "medium": (), "large": ("large", "big")}
 TEXTURE_WORDS = {"plain": (), "striped": ("striped",), "dotted": ("dotted", "spotted"), "checked": ("checked",)}
@@ -96,7 +93,7 @@ class _Writer:
         if found is None:
             return self._opened_list()
         relation, first, second = found
-        words = self._pick(relations[relation])
+        words = pick(self.rng, relations[relation])
         return self._sentence([first, words, second, *self._aside(first, second)], relations=(found,))
 
     def position(self) -> SceneCaption:
@@ -105,7 +102,7 @@ class _Writer:
         places = [p for p in POSITIONS if position_holds(p, self.scene.objects[first], self.scene)]
         if not places:
             return self._opened_list()
-        place = self._pick(places)
+        place = pick(self.rng, places)
         others = self._enumerate(mentioned[1:])
         parts = [first, POSITION_WORDS[place], *(["with", *others] if others else [])]
         return self._sentence(parts, positions=((place, first),))
@@ -115,15 +112,15 @@ class _Writer:
         if found is None:
             return self._opened_list()
         relation, first, second = found
-        words = self._pick(DIRECTION_WORDS[relation])
+        words = pick(self.rng, DIRECTION_WORDS[relation])
         if self.rng.random() < 0.5:
             parts = [words, second, "is", first]
         else:
-            parts = [self._pick(OPENINGS), first, words, second]
+            parts = [pick(self.rng, OPENINGS), first, words, second]
         return self._sentence(parts, detail=_RICH_DETAIL_PROBABILITY, relations=(found,))
 
     def _opened_list(self) -> SceneCaption:
-        parts = [self._pick(OPENINGS), *self._enumerate(self._some_objects(2))]
+        parts = [pick(self.rng, OPENINGS), *self._enumerate(self._some_objects(2))]
         return self._sentence(parts, detail=_RICH_DETAIL_PROBABILITY)
 
     def _enumerate(self, objects: Sequence[int]) -> list[str | int]:
@@ -137,32 +134,29 @@ class _Writer:
     def _aside(self, *mentioned: int) -> list[str | int]:
         """Adds, half of the time, one more object to a sentence."""
         rest = [k for k in range(len(self.scene.objects)) if k not in mentioned]
-        return ["with", self._pick(rest)] if rest and self.rng.random() < 0.5 else []
+        return ["with", pick(self.rng, rest)] if rest and self.rng.random() < 0.5 else []
 
     def _some_objects(self, count: int) -> list[int]:
         return self.rng.permutation(len(self.scene.objects))[:count].tolist()
 
     def _related_pair(self, relations: Mapping[str, Sequence[str]]) -> tuple[str, int, int] | None:
-        pairs = list(itertools.permutations(range(len(self.scene.objects)), 2))
+        pairs = ordered_pairs(self.scene)
         for k in self.rng.permutation(len(pairs)):
             first, second = pairs[k]
             one, other = self.scene.objects[first], self.scene.objects[second]
             holding = [name for name in relations if relation_holds(name, one, other)]
             if holding:
-                return self._pick(holding), first, second
+                return pick(self.rng, holding), first, second
         return None
-
-    def _pick(self, options: Sequence[_Option]) -> _Option:
-        return options[int(self.rng.random() * len(options))]
 
     def _name(self, item: SceneObject, detail: float) -> str:
         """Names an object: article, size, texture, colour and shape."""
         words = [item.colour, item.shape]
         if TEXTURE_WORDS[item.texture] and self.rng.random() < detail:
-            words.insert(0, self._pick(TEXTURE_WORDS[item.texture]))
+            words.insert(0, pick(self.rng, TEXTURE_WORDS[item.texture]))
         if SIZE_WORDS[item.size] and self.rng.random() < detail:
-            words.insert(0, self._pick(SIZE_WORDS[item.size]))
-        return " ".join(["an" if words[0][0] in "aeiou" else "a", *words])
+            words.insert(0, pick(self.rng, SIZE_WORDS[item.size]))
+        return with_article(" ".join(words))
 
     def _sentence(
         self, parts: list[str | int], *, detail: float = _DETAIL_PROBABILITY, **facts: tuple

@@ -6,8 +6,9 @@ import base64
 import filecmp
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -55,34 +56,82 @@ def write_scenes(
     Raises:
         ValueError: If a split is unknown, a number negative, or there is nothing to write.
     """
+    check_num_scenes(num_scenes)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "objects_vocab.txt").write_text("\n".join(OBJECT_CLASSES) + "\n", encoding="utf-8")
+    (folder / "attributes_vocab.txt").write_text("\n".join(ATTRIBUTE_CLASSES) + "\n", encoding="utf-8")
+    with (
+        json_list(folder / CAPTIONS_FILE, '{"dataset": "scenes", "images": [') as add_captions,
+        tqdm(total=sum(num_scenes.values()), unit="scene", desc="writing scenes", disable=not progress) as bar,
+    ):
+        for split in scene_splits(num_scenes, seed, bar):
+            with region_tsv(folder / regions_file(split.name)) as add_regions:
+                for scene in split:
+                    add_regions(detect(scene, feature_dim=feature_dim).regions)
+                    add_captions(caption_record(scene))
+
+
+@dataclass(frozen=True, slots=True)
+class SceneSplit:
+    """The scenes of one split, drawn anew each time they are gone through.
+
+    Attributes:
+        name: One of `SPLITS`.
+        count: How many.
+        seed: Seed of the data set.
+        bar: Progress bar that counts the scenes gone through.
+    """
+
+    name: str
+    count: int
+    seed: int
+    bar: tqdm
+
+    def __iter__(self) -> Iterator[Scene]:
+        for index in range(self.count):
+            yield make_scene(index, split=self.name, seed=self.seed)
+            self.bar.update()
+
+
+def scene_splits(num_scenes: Mapping[str, int], seed: int, bar: tqdm) -> list[SceneSplit]:
+    """The splits that have scenes, in the order of `SPLITS`.
+
+    Args:
+        num_scenes: How many scenes of which splits.
+        seed: Seed of the data set.
+        bar: Progress bar.
+
+    Returns:
+        The splits.
+    """
+    return [SceneSplit(name, num_scenes[name], seed, bar) for name in SPLITS if num_scenes.get(name)]
+
+
+def check_num_scenes(num_scenes: Mapping[str, int]) -> None:
+    """Refuses numbers of scenes that cannot be written.
+
+    Args:
+        num_scenes: How many scenes of which splits.
+
+    Raises:
+        ValueError: If a split is unknown, a number negative, or there is nothing to write.
+    """
     unknown = sorted(set(num_scenes) - set(SPLITS))
     if unknown:
         raise ValueError(f"unknown splits {unknown}, expected some of {list(SPLITS)}")
     if min(num_scenes.values(), default=0) < 0 or not any(num_scenes.values()):
         raise ValueError(f"num_scenes must name at least one scene and no negative number, got {dict(num_scenes)}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "objects_vocab.txt").write_text("\n".join(OBJECT_CLASSES) + "\n", encoding="utf-8")
-    (folder / "attributes_vocab.txt").write_text("\n".join(ATTRIBUTE_CLASSES) + "\n", encoding="utf-8")
-    total = sum(num_scenes.values())
-    with (
-        _whole_file(folder / CAPTIONS_FILE) as captions,
-        tqdm(total=total, unit="scene", desc="writing scenes", disable=not progress) as bar,
-    ):
-        captions.write('{"dataset": "scenes", "images": [')
-        separator = "\n"
-        for split in SPLITS:
-            if not num_scenes.get(split):
-                continue
-            with _whole_file(folder / regions_file(split)) as regions:
-                regions.write("\t".join(TSV_FIELDS) + "\n")
-                for index in range(num_scenes[split]):
-                    scene = make_scene(index, split=split, seed=seed)
-                    regions.write(tsv_line(detect(scene, feature_dim=feature_dim).regions))
-                    captions.write(separator + json.dumps(caption_record(scene)))
-                    separator = ",\n"
-                    bar.update()
-        captions.write("\n]}\n")
+
+
+def image_number(scene: Scene) -> int:
+    """A number of the scene's picture, unique over all splits, for files that name images by numbers."""
+    return scene.index * len(SPLITS) + SPLITS.index(scene.split)
+
+
+def image_file(scene: Scene) -> str:
+    """The file name of the scene's picture, of which the image id is the stem; the picture itself is not written."""
+    return f"{scene.image_id}.png"
 
 
 def tsv_line(regions: RegionFeatures) -> str:
@@ -105,14 +154,14 @@ def tsv_line(regions: RegionFeatures) -> str:
 
 def caption_record(scene: Scene) -> dict[str, object]:
     """Describes a scene as one entry of `images` in a Karpathy json."""
-    image_number = scene.index * len(SPLITS) + SPLITS.index(scene.split)
+    number = image_number(scene)
     sentences = [
-        {"raw": caption.text, "tokens": caption.words, "imgid": image_number, "sentid": 5 * image_number + k}
+        {"raw": caption.text, "tokens": caption.words, "imgid": number, "sentid": 5 * number + k}
         for k, caption in enumerate(describe(scene))
     ]
     return {
-        "filename": f"{scene.image_id}.png",
-        "imgid": image_number,
+        "filename": image_file(scene),
+        "imgid": number,
         "split": scene.split,
         "sentids": [sentence["sentid"] for sentence in sentences],
         "sentences": sentences,
@@ -124,8 +173,54 @@ def _base64(array: np.ndarray, dtype: str) -> str:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[TextIO]:
-    """Opens a file that bears its name only once it is whole; one that is already there with these bytes stays."""
+def region_tsv(path: Path) -> Iterator[Callable[[RegionFeatures], None]]:
+    """Opens a TSV file of region features with `TSV_FIELDS` in a header line.
+
+    Args:
+        path: The file.
+
+    Yields:
+        A function that adds the regions of one image.
+    """
+    with whole_file(path) as file:
+        file.write("\t".join(TSV_FIELDS) + "\n")
+        yield lambda regions: file.write(tsv_line(regions))
+
+
+@contextmanager
+def json_list(path: Path, head: str) -> Iterator[Callable[[object], None]]:
+    """Opens a JSON file with one object that ends in a list, which is written item by item.
+
+    Args:
+        path: The file.
+        head: The text before the first item: an object up to the list's opening bracket.
+
+    Yields:
+        A function that adds an item.
+    """
+    with whole_file(path) as file:
+        file.write(head)
+        separator = "\n"
+
+        def add(item: object) -> None:
+            nonlocal separator
+            file.write(separator + json.dumps(item))
+            separator = ",\n"
+
+        yield add
+        file.write("\n]}\n")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Opens a file that bears its name only once it is whole; one that is already there with these bytes stays.
+
+    Args:
+        path: The file.
+
+    Yields:
+        It, open for writing text; bytes go to its `buffer`.
+    """
     partial = path.with_name(path.name + ".partial")
     with open(partial, "w", encoding="utf-8", newline="\n") as file:
         yield file

@@ -46,6 +46,12 @@ class Stream(IntEnum):
     PIXELS = 1
     DETECTION = 2
     CAPTIONS = 3
+    QUESTIONS = 4
+    MORE_QUESTIONS = 5
+    CHOICES = 6
+    STATEMENTS = 7
+    HYPOTHESES = 8
+    EXPRESSIONS = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,16 @@
     python examples/make_scenes.py OUT --num-train 2000 --num-val 100 --seed 0
 
 OUT then holds `scenes_train.tsv` and `scenes_val.tsv` (region features, LXMERT's fields and `cls_prob`) and
-`dataset_scenes.json` (five captions an image, Karpathy's layout).
+`dataset_scenes.json` (five captions an image, Karpathy's layout). With `--tasks` it also holds questions, statements
+and expressions about the scenes, each in a folder with the files of the official benchmark:
+
+    vqa/v2_OpenEnded_scenes_<split>_questions.json, v2_scenes_<split>_annotations.json (image ids: "cocoid")
+    gqa/<split>_balanced_questions.json
+    vcr/<split>.jsonl, vcr1images/ (image ids: "file_name")
+    nlvr2/<split>.json, scenes_nlvr2_<split>.tsv (region features of pairs of pictures of its own)
+    snli_ve/snli_ve_<split>.jsonl
+    refcoco/refs(scenes).p, instances.json
+    flickr30k_entities/Sentences/, Annotations/, <split>.txt
 """
 
 from __future__ import annotations
@@ -13,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets_vl.scene_files import write_scenes
+from datasets_vl.scene_tasks import TASKS, write_scene_tasks
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,10 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--num-test", type=int, default=0, help="scenes of the split test (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default: %(default)s)")
     parser.add_argument("--feature-dim", type=int, default=128, help="numbers a region (default: %(default)s)")
+    parser.add_argument(
+        "--tasks", nargs="*", choices=TASKS, metavar="TASK", help=f"also write {', '.join(TASKS)}, or only those named"
+    )
     options = parser.parse_args(arguments)
     num_scenes = {"train": options.num_train, "val": options.num_val, "test": options.num_test}
     try:
         write_scenes(options.out, num_scenes, seed=options.seed, feature_dim=options.feature_dim)
+        if options.tasks is not None:
+            write_scene_tasks(
+                options.out,
+                num_scenes,
+                tasks=options.tasks or TASKS,
+                seed=options.seed,
+                feature_dim=options.feature_dim,
+            )
     except ValueError as error:
         parser.error(str(error))
 

@@ -1,37 +1,16 @@
 """The checker reads captions as text and looks at numbers of the ground truth; it shares no code with the writer."""
 
 import itertools
-import math
 import re
 
 import pytest
 
 from datasets_vl.scene_captions import SceneCaption, describe
 from datasets_vl.scenes import COLOURS, SHAPES, Scene, SceneObject, make_scene
+from tests.datasets_vl.scene_truth import PLACES, RELATIONS
 
 SIZES = {"small": "small", "little": "small", "large": "large", "big": "large"}
 TEXTURES = {"striped": "striped", "dotted": "dotted", "spotted": "dotted", "checked": "checked"}
-RELATIONS = {
-    "left of": lambda a, b: b.x - a.x >= 10 and b.x - a.x >= abs(b.y - a.y),
-    "to the left of": lambda a, b: b.x - a.x >= 10 and b.x - a.x >= abs(b.y - a.y),
-    "right of": lambda a, b: a.x - b.x >= 10 and a.x - b.x >= abs(b.y - a.y),
-    "to the right of": lambda a, b: a.x - b.x >= 10 and a.x - b.x >= abs(b.y - a.y),
-    "above": lambda a, b: b.y - a.y >= 10 and b.y - a.y >= abs(b.x - a.x),
-    "over": lambda a, b: b.y - a.y >= 10 and b.y - a.y >= abs(b.x - a.x),
-    "below": lambda a, b: a.y - b.y >= 10 and a.y - b.y >= abs(b.x - a.x),
-    "under": lambda a, b: a.y - b.y >= 10 and a.y - b.y >= abs(b.x - a.x),
-    "next to": lambda a, b: math.dist((a.x, a.y), (b.x, b.y)) < a.radius + b.radius + 14,
-    "beside": lambda a, b: math.dist((a.x, a.y), (b.x, b.y)) < a.radius + b.radius + 14,
-    "bigger than": lambda a, b: a.radius > b.radius and a.size != b.size,
-    "larger than": lambda a, b: a.radius > b.radius and a.size != b.size,
-    "smaller than": lambda a, b: a.radius < b.radius and a.size != b.size,
-}
-PLACES = {
-    "top": lambda a, scene: 3 * a.y < scene.height,
-    "bottom": lambda a, scene: 3 * a.y > 2 * scene.height,
-    "left": lambda a, scene: 3 * a.x < scene.width,
-    "right": lambda a, scene: 3 * a.x > 2 * scene.width,
-}
 NOUN_PHRASE = re.compile(
     rf"\b(an?) ((?:{'|'.join(SIZES)}) )?((?:{'|'.join(TEXTURES)}) )?({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})\b"
 )
