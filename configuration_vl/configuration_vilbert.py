@@ -30,6 +30,8 @@ class ViLBertConfig(VisionLanguageConfig):
         visual_layer_norm_eps: Epsilon of the image stream's layer norms (only VOLTA's differs from 1e-12).
         visual_location_size: Numbers that describe a box: 4 (corners), 5 (and area share) or 7 (and width, height,
             area; VOLTA's `num_locs`).
+        num_visual_token_types: Rows of a type table that is added to the region embeddings, so that the regions of two
+            images can stand in one sequence (uclanlp's way of NLVR2); 0 for none, as in every ViLBERT code base.
         coattention_hidden_size: Width of the co-attention projections (`bi_hidden_size`).
         coattention_num_attention_heads: Heads of a co-attention layer (`bi_num_attention_heads`).
         coattention_layer_norm_eps: Epsilon of the two layer norms behind the co-attention. 1e-12 in every code base
@@ -67,6 +69,7 @@ class ViLBertConfig(VisionLanguageConfig):
         "visual_layer_norm_eps",
         "coattention_layer_norm_eps",
         "num_task_tokens",
+        "num_visual_token_types",
     )
     probability_fields = (
         *VisionLanguageConfig.probability_fields,
@@ -90,6 +93,7 @@ class ViLBertConfig(VisionLanguageConfig):
     visual_embedding_dropout_prob: float | int | None = None
     visual_layer_norm_eps: float = 1e-12
     visual_location_size: int = 5
+    num_visual_token_types: int = 0
     coattention_hidden_size: int = 1024
     coattention_num_attention_heads: int = 8
     coattention_layer_norm_eps: float = 1e-12
@@ -121,6 +125,17 @@ class ViLBertConfig(VisionLanguageConfig):
         self._check_divisible("coattention_hidden_size", "coattention_num_attention_heads")
         self._check_one_of("visual_location_size", LOCATION_SIZES)
         self._check_one_of("coattention_dropout_stream", ("key", "query"))
+        if self.num_images == 2 and self.image_pair_method == "sequence" and self.num_visual_token_types < 2:
+            raise ValueError(
+                f"image_pair_method 'sequence' tells two images apart by their visual types: num_visual_token_types "
+                f"must be at least 2, got {self.num_visual_token_types}"
+            )
+        for name in self.multi_task_heads if self.num_task_tokens else ():
+            if not 0 <= self.task_id(name) < self.num_task_tokens:
+                raise ValueError(
+                    f"multi_task_heads[{name!r}] has the task id {self.task_id(name)}, but num_task_tokens is "
+                    f"{self.num_task_tokens}"
+                )
         if len(self.text_coattention_ids) != len(self.visual_coattention_ids):
             raise ValueError(
                 f"text_coattention_ids {self.text_coattention_ids} and visual_coattention_ids "

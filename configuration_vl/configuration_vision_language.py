@@ -1,26 +1,21 @@
 """What ViLBERT and VisualBERT have in common: the text stream, the regions and the pre-training targets."""
 
-from collections.abc import Iterable
-from dataclasses import field, fields
-from difflib import get_close_matches
+from dataclasses import field
 from math import inf
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from huggingface_hub.dataclasses import strict  # reads the annotations themselves: no postponed ones in this file
-from transformers.configuration_utils import PreTrainedConfig
-from transformers.utils import is_torch_available, logging
 
+from .configuration_task_heads import TaskHeadConfig
 from .region_conventions import GLOBAL_REGION_PLACES
 from .region_targets import REGION_TARGETS
 
 FUSION_METHODS = ("mul", "sum", "text")
 
-logger = logging.get_logger(__name__)
-
 
 @strict
-class VisionLanguageConfig(PreTrainedConfig):
-    """Fields shared by `ViLBertConfig` and `VisualBertConfig`.
+class VisionLanguageConfig(TaskHeadConfig):
+    """Fields shared by `ViLBertConfig` and `VisualBertConfig`; those of the task heads are in `TaskHeadConfig`.
 
     Keyword arguments that are no fields are kept as attributes, as transformers does with entries of folders that
     other versions wrote; one that looks like a misspelt field is said in a warning.
@@ -77,6 +72,7 @@ class VisionLanguageConfig(PreTrainedConfig):
     ]
 
     size_fields: ClassVar[tuple[str, ...]] = (
+        *TaskHeadConfig.size_fields,
         "vocab_size",
         "hidden_size",
         "num_hidden_layers",
@@ -89,9 +85,15 @@ class VisionLanguageConfig(PreTrainedConfig):
         "num_object_classes",
         "num_attribute_classes",
     )
-    activation_fields: ClassVar[tuple[str, ...]] = ("hidden_act", "pooler_act")
-    non_negative_fields: ClassVar[tuple[str, ...]] = ("initializer_range", "layer_norm_eps", "num_region_negatives")
+    activation_fields: ClassVar[tuple[str, ...]] = (*TaskHeadConfig.activation_fields, "hidden_act", "pooler_act")
+    non_negative_fields: ClassVar[tuple[str, ...]] = (
+        *TaskHeadConfig.non_negative_fields,
+        "initializer_range",
+        "layer_norm_eps",
+        "num_region_negatives",
+    )
     probability_fields: ClassVar[tuple[str, ...]] = (
+        *TaskHeadConfig.probability_fields,
         "hidden_dropout_prob",
         "attention_probs_dropout_prob",
         "fusion_dropout_prob",
@@ -127,18 +129,6 @@ class VisionLanguageConfig(PreTrainedConfig):
     fusion_dropout_prob: float | int = 0.0
     packed_execution: bool = True
 
-    def __post_init__(self, **kwargs: Any) -> None:
-        """Say which keyword arguments look like misspelt fields; all are kept as attributes."""
-        names = [known.name for known in fields(self)]
-        for key in kwargs:
-            closest = [] if hasattr(self, key) else get_close_matches(key, names, n=1, cutoff=0.8)
-            if closest:
-                logger.warning(
-                    f"{type(self).__name__} has no field {key!r}, so {key}={kwargs[key]!r} changes nothing; did you "
-                    f"mean {closest[0]!r}?"
-                )
-        super().__post_init__(**kwargs)
-
     def region_target_size(self, target: str) -> int:
         """Width of the region head's output for one target.
 
@@ -152,19 +142,13 @@ class VisionLanguageConfig(PreTrainedConfig):
 
     def check_consistency(self) -> None:
         """Raise a `ValueError` that names the fields when values contradict each other."""
+        super().check_consistency()
         self._check_one_of("global_region", GLOBAL_REGION_PLACES)
         self._check_one_of("fusion_method", FUSION_METHODS)
-        for name in self.size_fields:
-            self._check_range(name, 1, inf, "must be at least 1")
-        for name in self.non_negative_fields:
-            self._check_range(name, 0, inf, "must be finite and not negative")
-        for name in self.probability_fields:
-            self._check_range(name, 0, 1, "must lie in [0, 1)")
         if isinstance(self.vocab_size, int):
             self._check_range(
                 "pad_token_id", 0, self.vocab_size, f"must be None or below vocab_size {self.vocab_size}"
             )
-        self._check_activations()
         self._check_divisible("hidden_size", "num_attention_heads")
         unknown = sorted(set(self.region_targets) - set(REGION_TARGETS))
         if unknown:
@@ -180,34 +164,3 @@ class VisionLanguageConfig(PreTrainedConfig):
             raise ValueError("global_region_loss=True needs a global region, but global_region is None")
         if self.global_region_loss and not self.region_targets:
             raise ValueError("global_region_loss=True has no loss to add to: region_targets is empty")
-
-    def validate_consistency(self) -> None:
-        """Check again whenever transformers validates the config, `save_pretrained` included."""
-        self.check_consistency()
-
-    def _check_one_of(self, name: str, allowed: Iterable[str | None]) -> None:
-        if getattr(self, name) not in allowed:
-            raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
-
-    def _check_divisible(self, width: str, heads: str) -> None:
-        if not all(isinstance(getattr(self, name), int) for name in (width, heads)):
-            return  # a wrong type is reported by @strict, right after this check
-        if getattr(self, width) % getattr(self, heads):
-            raise ValueError(
-                f"{width} ({getattr(self, width)}) must be a multiple of {heads} ({getattr(self, heads)}): "
-                "every attention head has the same width"
-            )
-
-    def _check_range(self, name: str, lowest: float, end: float, rule: str) -> None:
-        value = getattr(self, name)
-        # A wrong type is reported by @strict, right after this check.
-        if isinstance(value, int | float) and not lowest <= value < end:
-            raise ValueError(f"{name} {rule}, got {value}")
-
-    def _check_activations(self) -> None:
-        if not is_torch_available():
-            return  # transformers' table of activations needs torch; without it no model is built either
-        from transformers.activations import ACT2FN
-
-        for name in self.activation_fields:
-            self._check_one_of(name, list(ACT2FN))

@@ -6,6 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers.utils import logging
 
 from .configuration_vision_language import VisionLanguageConfig
+from .region_conventions import LOCATION_SIZES
 
 NATIVE_MODEL_TYPE = "visual_bert"
 NATIVE_DEFAULTS = {"visual_token_type_id": 1, "visual_embedding_dim": 512, "pad_token_id": 1}
@@ -35,6 +36,10 @@ class VisualBertConfig(VisionLanguageConfig):
         bypass_transformer: Whether the layers read text only, and one additional layer then joins text and regions.
         pooler_size: Width of the pooled vectors (1024 in VOLTA). None means `hidden_size`. With `fusion_method` "mul"
             or "sum" the first region is pooled too, as in VOLTA; "text" is the paper's single pooler.
+        visual_location_size: Numbers of a region's box that a linear layer adds to its embedding: 0, boxes are not
+            read (VisualBERT), or 4, 5 or 7 as in `ViLBertConfig` (5 in vilbert_beta's single-stream baseline).
+        separate_layer_norms: Whether words and regions get layer norms of their own before they are joined, as in
+            vilbert_beta's single-stream baseline, instead of a common one.
 
     Raises:
         ValueError: When fields contradict each other; the message names them.
@@ -43,10 +48,15 @@ class VisualBertConfig(VisionLanguageConfig):
     model_type = "visualbert"
     size_fields = (*VisionLanguageConfig.size_fields, "pooler_size")
 
+    classifier_hidden_size: int | None = 0
+    answer_position: str = "mask"
+    answer_loss: str = "kl"
     visual_token_type_id: int = 0
     special_visual_initialize: bool = True
     bypass_transformer: bool = False
     pooler_size: int | None = None
+    visual_location_size: int = 0
+    separate_layer_norms: bool = False
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -79,6 +89,7 @@ class VisualBertConfig(VisionLanguageConfig):
     def check_consistency(self) -> None:
         """Raise a `ValueError` that names the fields when values contradict each other."""
         super().check_consistency()
+        self._check_one_of("visual_location_size", (0, *LOCATION_SIZES))
         if not 0 <= self.visual_token_type_id < self.type_vocab_size:
             raise ValueError(
                 f"visual_token_type_id ({self.visual_token_type_id}) must be below type_vocab_size "

@@ -19,6 +19,11 @@ def insert_task_place(tensor: Tensor, column: Tensor) -> Tensor:
     return torch.cat((tensor[:, :1], column, tensor[:, 1:]), dim=1)
 
 
+def remove_task_place(tensor: Tensor) -> Tensor:
+    """Undo `insert_task_place`: `tensor` `[B, T + 1, ...]` without the place of the task token."""
+    return torch.cat((tensor[:, :1], tensor[:, 2:]), dim=1)
+
+
 class TextEmbeddings(nn.Module):
     """Word, position and token type embeddings of ViLBERT's text stream, with 12-in-1's task token on request.
 
@@ -73,7 +78,7 @@ class TextEmbeddings(nn.Module):
 
 
 class RegionEmbeddings(nn.Module):
-    """Features and box locations of ViLBERT's image stream (ViLBERT paper, section 2.2).
+    """Features and box locations of ViLBERT's image stream (ViLBERT paper, section 2.2), with types on request.
 
     Args:
         config: A `ViLBertConfig`.
@@ -83,15 +88,20 @@ class RegionEmbeddings(nn.Module):
         super().__init__()
         self.feature_projection = nn.Linear(config.visual_embedding_dim, config.visual_hidden_size)
         self.location_projection = nn.Linear(config.visual_location_size, config.visual_hidden_size)
+        if config.num_visual_token_types:
+            self.token_type_embeddings = nn.Embedding(config.num_visual_token_types, config.visual_hidden_size)
         self.LayerNorm = nn.LayerNorm(config.visual_hidden_size, eps=config.visual_layer_norm_eps)
         self.dropout = nn.Dropout(config.visual_embedding_dropout_prob)
 
-    def forward(self, visual_embeds: Tensor, visual_locations: Tensor, layout: Layout) -> Tensor:
+    def forward(
+        self, visual_embeds: Tensor, visual_locations: Tensor, visual_token_type_ids: Tensor | None, layout: Layout
+    ) -> Tensor:
         """Embed.
 
         Args:
             visual_embeds: `[B, R, D]`.
             visual_locations: `[B, R, L]`.
+            visual_token_type_ids: `[B, R]`, None for zeros; read by models with `num_visual_token_types`.
             layout: Layout of the regions.
 
         Returns:
@@ -100,4 +110,8 @@ class RegionEmbeddings(nn.Module):
         dtype = self.feature_projection.weight.dtype
         features, locations = layout.pack(visual_embeds).to(dtype), layout.pack(visual_locations).to(dtype)
         states = self.feature_projection(features) + self.location_projection(locations)
+        if hasattr(self, "token_type_embeddings"):
+            if visual_token_type_ids is None:
+                visual_token_type_ids = torch.zeros_like(visual_embeds[..., 0], dtype=torch.long)
+            states = states + self.token_type_embeddings(layout.pack(visual_token_type_ids))
         return self.dropout(self.LayerNorm(states))

@@ -22,16 +22,8 @@ from .losses import (
     mean_over_labels,
     region_items,
 )
-from .outputs import PreTrainingOutput
+from .outputs import PreTrainingOutput, recorded_fields
 
-RECORDED_FIELDS = (
-    "hidden_states",
-    "visual_hidden_states",
-    "attentions",
-    "visual_attentions",
-    "text_attends_visual",
-    "visual_attends_text",
-)
 LOSS_TERMS = ("mlm", "region", "alignment")
 
 
@@ -142,7 +134,66 @@ class MaskedRegionHead(nn.Module):
         return {target: decoder(states) for target, decoder in self.decoders.items()}
 
 
-class PreTrainingHeads(nn.Module):
+def fuse(fusion_method: str, text: Tensor, image: Tensor | None) -> Tensor:
+    """The vector that stands for text and image together (ViLBERT paper, section 3.1: the product of both).
+
+    Args:
+        fusion_method: "mul", "sum" or "text", as in the config.
+        text: Pooled text `[B, pooler_size]`.
+        image: Pooled image `[B, pooler_size]`; not read when `fusion_method` is "text".
+
+    Returns:
+        `[B, pooler_size]`.
+
+    Raises:
+        ValueError: When the image is read and there is none.
+    """
+    if fusion_method == "text":
+        return text
+    if image is None:
+        raise ValueError(
+            f"text and image are judged together (fusion_method {fusion_method!r}), but no image is given: pass "
+            "visual_embeds, or read text alone with the base model"
+        )
+    return text * image if fusion_method == "mul" else text + image
+
+
+class MaskedTokenHeads(nn.Module):
+    """The head of masked language modelling and its loss.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.predictions = MaskedTokenHead(config)
+
+    def token_loss(
+        self, states: Tensor, labels: Tensor, mask: Tensor | None, denominator: float | Tensor | None = None
+    ) -> Tensor:
+        """Masked language modelling over labelled positions only.
+
+        Args:
+            states: `[B, L, hidden_size]`.
+            labels: `[B, L]`, `IGNORE_INDEX` where nothing is predicted.
+            mask: `[B, L]`, 1 for real places, or None when all are.
+            denominator: Number of labelled positions when it is not the one seen here.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ValueError: For labels of another shape, out of range or on padding.
+        """
+        check_ids("labels", labels, states.shape[:2], self.config.vocab_size, "vocab_size", IGNORE_INDEX)
+        check_labelled_places("labels", labels != IGNORE_INDEX, mask, "padding")
+        weights, (chosen, wanted) = labelled_items(labels != IGNORE_INDEX, states, labels)
+        return classification_loss(self.predictions(chosen), wanted, weights, denominator)
+
+
+class PreTrainingHeads(MaskedTokenHeads):
     """All heads that pre-training trains, and their losses.
 
     Args:
@@ -152,9 +203,7 @@ class PreTrainingHeads(nn.Module):
     """
 
     def __init__(self, config: PreTrainedConfig, region_size: int, region_layer_norm_eps: float) -> None:
-        super().__init__()
-        self.config = config
-        self.predictions = MaskedTokenHead(config)
+        super().__init__(config)
         if config.region_targets:
             self.region_predictions = MaskedRegionHead(config, region_size, region_layer_norm_eps)
         self.seq_relationship = nn.Linear(config.pooler_size, 2)
@@ -207,13 +256,11 @@ class PreTrainingHeads(nn.Module):
         unknown = sorted(set(denominators) - set(LOSS_TERMS))
         if unknown:
             raise ValueError(f"loss_denominators names {unknown}; the loss terms are {list(LOSS_TERMS)}")
-        fields: dict[str, Any] = {name: states[name] for name in RECORDED_FIELDS if name in states}
+        fields: dict[str, Any] = recorded_fields(states)
         alignment = self.alignment_logits(states.pooler_output, states.get("visual_pooler_output"))
         fields["seq_relationship_logits"] = alignment
         if labels is not None:
-            check_ids("labels", labels, token_states.shape[:2], self.config.vocab_size, "vocab_size", IGNORE_INDEX)
-            check_labelled_places("labels", labels != IGNORE_INDEX, token_mask, "padding")
-            fields["mlm_loss"] = self.token_loss(token_states, labels, denominators)
+            fields["mlm_loss"] = self.token_loss(token_states, labels, token_mask, denominators.get("mlm"))
         if region_labels is not None:
             if region_states is None or not self.config.region_targets:
                 raise ValueError(
@@ -251,30 +298,7 @@ class PreTrainingHeads(nn.Module):
         Raises:
             ValueError: When the image is read and there is none.
         """
-        if self.config.fusion_method == "text":
-            fused = text
-        elif image is None:
-            raise ValueError(
-                f"text and image are judged together (fusion_method {self.config.fusion_method!r}), but no image "
-                "is given: pass visual_embeds, or read text alone with the base model"
-            )
-        else:
-            fused = text * image if self.config.fusion_method == "mul" else text + image
-        return self.seq_relationship(self.dropout(fused))
-
-    def token_loss(self, states: Tensor, labels: Tensor, denominators: LossDenominators) -> Tensor:
-        """Masked language modelling over labelled positions only.
-
-        Args:
-            states: `[B, L, hidden_size]`.
-            labels: `[B, L]`, `IGNORE_INDEX` where nothing is predicted.
-            denominators: Counts to divide by instead of those seen here, by loss term.
-
-        Returns:
-            A scalar.
-        """
-        weights, (chosen, wanted) = labelled_items(labels != IGNORE_INDEX, states, labels)
-        return classification_loss(self.predictions(chosen), wanted, weights, denominators.get("mlm"))
+        return self.seq_relationship(self.dropout(fuse(self.config.fusion_method, text, image)))
 
     def region_losses(
         self,

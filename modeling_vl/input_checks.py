@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 
 from configuration_vl.region_conventions import OFFICIAL_FEATURE_SIZES
+from processing_vl.masking import IGNORED_LABEL
 
 
 def builds_graph() -> bool:
@@ -113,13 +114,14 @@ def check_floating(name: str, tensor: Tensor, shape: Sequence[int]) -> None:
         raise ValueError(f"{name} must be floating-point numbers, got {tensor.dtype}")
 
 
-def check_finite(name: str, values: Tensor, lowest: float = -math.inf) -> None:
-    """Refuse values that are NaN, infinite or too low, where they can be read.
+def check_finite(name: str, values: Tensor, lowest: float = -math.inf, highest: float = math.inf) -> None:
+    """Refuse values that are NaN, infinite, too low or too high, where they can be read.
 
     Args:
         name: What the caller calls them.
         values: What was given.
         lowest: Smallest value that makes sense.
+        highest: Largest value that makes sense.
 
     Raises:
         ValueError: Naming the extremes.
@@ -127,9 +129,10 @@ def check_finite(name: str, values: Tensor, lowest: float = -math.inf) -> None:
     if not can_read_values(values) or values.numel() == 0:
         return
     smallest, largest = (extreme.item() for extreme in values.aminmax())  # NaN where any value is NaN
-    if not (lowest <= smallest and math.isfinite(smallest) and math.isfinite(largest)):
+    if not (lowest <= smallest and largest <= highest and math.isfinite(smallest) and math.isfinite(largest)):
         floor = "" if lowest == -math.inf else f" and at least {lowest:g}"
-        raise ValueError(f"{name} must be finite{floor}, got values from {smallest} to {largest}")
+        ceiling = "" if highest == math.inf else f" and at most {highest:g}"
+        raise ValueError(f"{name} must be finite{floor}{ceiling}, got values from {smallest} to {largest}")
 
 
 def check_text(
@@ -197,6 +200,22 @@ def check_regions(
     check_mask("visual_attention_mask", visual_attention_mask, shape[:2])
 
 
+def check_locations(visual_locations: Tensor | None, shape: Sequence[int]) -> None:
+    """Refuse boxes that are missing or not finite numbers of the model's kind.
+
+    Args:
+        visual_locations: `[B, R, visual_location_size]`.
+        shape: The shape they should have.
+
+    Raises:
+        ValueError: Naming what was expected and what came.
+    """
+    if visual_locations is None:
+        raise ValueError(f"visual_locations are missing: this model reads boxes, {list(shape)} (visual_location_size)")
+    check_floating("visual_locations", visual_locations, shape)
+    check_finite("visual_locations", visual_locations)
+
+
 def check_pairs(pair_index: Tensor, num_texts: int, num_images: int) -> None:
     """Refuse pairs of texts and images that are not there.
 
@@ -233,6 +252,27 @@ def check_token_labels(labels: Tensor, rows: int, text_length: int, num_regions:
             f"labels must be {[rows, text_length]} (word pieces) or {[rows, whole]} (word pieces, then regions), got "
             f"{list(labels.shape)}"
         )
+
+
+def check_text_labels(labels: Tensor, rows: int, text_length: int, num_regions: int) -> Tensor:
+    """Labels of the word pieces alone, for heads that predict no words at regions.
+
+    Args:
+        labels: `[B, T]`, or `[B, T + R]` with -100 over regions, as in transformers.
+        rows: Texts, or pairs.
+        text_length: T.
+        num_regions: R, 0 without an image.
+
+    Returns:
+        `[B, T]`.
+
+    Raises:
+        ValueError: Naming the shapes, or the rows with labels over regions.
+    """
+    check_token_labels(labels, rows, text_length, num_regions)
+    over_regions = labels[:, text_length:] != IGNORED_LABEL
+    check_labelled_places("labels", over_regions, torch.zeros_like(over_regions), "regions (those are region_labels)")
+    return labels[:, :text_length]
 
 
 def check_region_input(name: str, values: Tensor, places: Sequence[int], size: int) -> None:

@@ -76,6 +76,66 @@ def classification_loss(
     return mean_over_labels(items, weights, denominator)
 
 
+def score_loss(logits: Tensor, scores: Tensor, real: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy, summed over what is scored and averaged over examples.
+
+    The mean over all places times their number, as in `task_utils.py` of vilbert_beta and vilbert-multi-task, for soft
+    answer scores and for the overlap of regions; there padding counts with a loss of 0.
+
+    Args:
+        logits: `[B, places]`.
+        scores: Between 0 and 1, `[B, places]`.
+        real: `[B, places]`, 1 for places that count; None for all.
+
+    Returns:
+        A scalar.
+    """
+    items = F.binary_cross_entropy_with_logits(logits.float(), scores.float(), reduction="none")
+    if real is not None:
+        items = items.where(real.bool(), 0)
+    return items.sum() / logits.shape[0]
+
+
+def divergence_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of predicted from wanted distributions, summed and divided by the batch size.
+
+    `KLDivLoss(reduction="batchmean")` of uclanlp and transformers, for answers and for phrases. Targets are taken as
+    they are, also where they do not sum to 1; rows of zeros add nothing.
+
+    Args:
+        logits: `[B, ..., choices]`.
+        targets: `[B, ..., choices]`, not negative.
+
+    Returns:
+        A scalar.
+    """
+    return F.kl_div(logits.float().log_softmax(-1), targets.float(), reduction="sum") / logits.shape[0]
+
+
+def contrastive_loss(scores: Tensor, owners: Tensor) -> Tensor:
+    """Cross-entropy of every text among the images of a batch, and of every image among its texts.
+
+    An image with several texts is the mean over them, and each is compared without the others: texts of one image are
+    no negatives of each other. An image without a text is skipped.
+
+    Args:
+        scores: `[N, M]` of texts and images.
+        owners: `[N]`, the image that a text belongs to.
+
+    Returns:
+        The mean of both directions, a scalar.
+    """
+    scores = scores.float()
+    owned = owners[:, None] == torch.arange(scores.shape[1], device=scores.device)
+    to_images = F.cross_entropy(scores, owners)
+    own_scores = scores.gather(1, owners[:, None]).squeeze(1)
+    others = scores.masked_fill(owned, -torch.inf).logsumexp(0)[owners]
+    losses = torch.logaddexp(own_scores, others) - own_scores
+    counts = owned.sum(0)
+    to_texts = (losses / counts[owners]).sum() / (counts > 0).sum()
+    return (to_images + to_texts) / 2
+
+
 def region_items(target: str, logits: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
     """Loss of each predicted region under one target.
 

@@ -16,18 +16,17 @@ from .coattention_encoder import ViLBertEncoder
 from .embeddings import RegionEmbeddings, TextEmbeddings, insert_task_place
 from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
 from .input_checks import (
-    check_finite,
-    check_floating,
     check_ids,
-    check_labelled_places,
+    check_locations,
     check_pairs,
     check_regions,
     check_text,
-    check_token_labels,
+    check_text_labels,
 )
 from .layers import Pooler
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, ViLBertModelOutput
+from .packing import take_rows
 from .streams import Pass, Stream
 
 
@@ -108,6 +107,8 @@ class ViLBertModel(ViLBertPreTrainedModel):
         visual_attention_mask: Tensor | None = None,
         task_ids: Tensor | None = None,
         pair_index: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> ViLBertModelOutput:
@@ -128,6 +129,8 @@ class ViLBertModel(ViLBertPreTrainedModel):
                 recorded before that co-attention have a row a text or a row an image. Texts and images may differ in
                 number. The originals' `fast_mode` (one text, many images) and `in_batch_pairs` are such
                 lists.
+            visual_token_type_ids: `[B, R]`, None for zeros; for models with `num_visual_token_types`.
+            image_text_alignment: Accepted so that one batch serves both models; ViLBERT links no words to regions.
             output_attentions: Whether to return attention weights; they are computed with the eager backend.
             output_hidden_states: Whether to return the states of every layer.
 
@@ -139,6 +142,7 @@ class ViLBertModel(ViLBertPreTrainedModel):
         """
         check_text(self.config, input_ids, attention_mask, token_type_ids, position_ids)
         self._check_image(input_ids, visual_embeds, visual_locations, visual_attention_mask, pair_index)
+        self._check_visual_types(visual_embeds, visual_token_type_ids)
         self._check_tasks(input_ids, task_ids)
         if task_ids is not None and attention_mask is not None:
             attention_mask = insert_task_place(attention_mask, attention_mask[:, :1])
@@ -149,7 +153,8 @@ class ViLBertModel(ViLBertPreTrainedModel):
         embedded = self.text_embeddings(input_ids, token_type_ids, position_ids, task_ids, layout)
         text = Stream(forward_pass, embedded, layout)
         layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], device)
-        regions = Stream(forward_pass, self.visual_embeddings(visual_embeds, visual_locations, layout), layout)
+        embedded = self.visual_embeddings(visual_embeds, visual_locations, visual_token_type_ids, layout)
+        regions = Stream(forward_pass, embedded, layout)
         text_over_regions, regions_over_text = self.encoder(text, regions, pair_index)
 
         text_states, region_states = text.padded(), regions.padded()
@@ -183,12 +188,19 @@ class ViLBertModel(ViLBertPreTrainedModel):
             )
         num_texts = input_ids.shape[0]
         check_regions(self.config, visual_embeds, visual_attention_mask, num_texts if pair_index is None else None)
-        check_floating(
-            "visual_locations", visual_locations, [*visual_embeds.shape[:2], self.config.visual_location_size]
-        )
-        check_finite("visual_locations", visual_locations)
+        check_locations(visual_locations, [*visual_embeds.shape[:2], self.config.visual_location_size])
         if pair_index is not None:
             check_pairs(pair_index, num_texts, visual_embeds.shape[0])
+
+    def _check_visual_types(self, visual_embeds: Tensor, visual_token_type_ids: Tensor | None) -> None:
+        num_types = self.config.num_visual_token_types
+        if visual_token_type_ids is not None and not num_types:
+            raise ValueError(
+                "visual_token_type_ids are given, but the model has no table of visual types: leave them out, or give "
+                "the config num_visual_token_types"
+            )
+        places = visual_embeds.shape[:2]
+        check_ids("visual_token_type_ids", visual_token_type_ids, places, num_types, "num_visual_token_types")
 
     def _check_tasks(self, input_ids: Tensor, task_ids: Tensor | None) -> None:
         num_tasks = self.config.num_task_tokens
@@ -229,6 +241,8 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
         visual_attention_mask: Tensor | None = None,
         task_ids: Tensor | None = None,
         pair_index: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
         labels: Tensor | None = None,
         sentence_image_labels: Tensor | None = None,
         region_labels: Tensor | None = None,
@@ -241,7 +255,7 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
         """Read texts and images and compute the losses whose labels are given.
 
         Args:
-            input_ids: As in `ViLBertModel`, and so are the arguments up to `pair_index`.
+            input_ids: As in `ViLBertModel`, and so are the arguments up to `image_text_alignment`.
             visual_embeds: Region features `[B, R, visual_embedding_dim]`, masked regions zeroed.
             visual_locations: Normalised boxes `[B, R, visual_location_size]`.
             attention_mask: `[B, T]`.
@@ -250,6 +264,8 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             visual_attention_mask: `[B, R]`.
             task_ids: `[B]`.
             pair_index: `[P, 2]`; labels then have P rows.
+            visual_token_type_ids: `[B, R]`.
+            image_text_alignment: Not looked at.
             labels: Word pieces to predict `[B, T]`, -100 elsewhere; `[B, T + R]` with -100 over regions is accepted.
                 With a task token the labels still have T columns.
             sentence_image_labels: `[B]`, 0 for a match, 1 for a mismatch, -100 to skip.
@@ -278,18 +294,17 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             visual_attention_mask,
             task_ids,
             pair_index,
+            visual_token_type_ids,
+            image_text_alignment,
             output_attentions,
             output_hidden_states,
             return_dict=True,
         )
-        text, token_mask, region_mask = states.last_hidden_state, attention_mask, visual_attention_mask
-        if pair_index is not None:
-            token_mask, region_mask = (
-                None if mask is None else mask[rows]
-                for mask, rows in zip((token_mask, region_mask), pair_index.unbind(1), strict=True)
-            )
+        text = states.last_hidden_state
+        text_rows, image_rows = (None, None) if pair_index is None else pair_index.unbind(1)
+        token_mask, region_mask = take_rows(attention_mask, text_rows), take_rows(visual_attention_mask, image_rows)
         if labels is not None:
-            labels = _text_labels(labels, text.shape[0], input_ids.shape[1], visual_embeds.shape[1])
+            labels = check_text_labels(labels, text.shape[0], input_ids.shape[1], visual_embeds.shape[1])
         if task_ids is not None:
             if labels is not None:
                 labels = insert_task_place(labels, torch.full_like(labels[:, :1], IGNORE_INDEX))
@@ -308,10 +323,3 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             loss_denominators=loss_denominators,
             return_logits=return_logits,
         )
-
-
-def _text_labels(labels: Tensor, rows: int, text_length: int, num_regions: int) -> Tensor:
-    check_token_labels(labels, rows, text_length, num_regions)
-    over_regions = labels[:, text_length:] != IGNORE_INDEX
-    check_labelled_places("labels", over_regions, torch.zeros_like(over_regions), "regions (those are region_labels)")
-    return labels[:, :text_length]

@@ -13,10 +13,18 @@ from configuration_vl.configuration_visualbert import VisualBertConfig
 
 from .bert_initialization import TextInitialization, initialize_text_from_bert
 from .heads import MaskedTokenHead, PreTrainingHeads, RegionInputs, VocabularyHeadMixin
-from .input_checks import check_ids, check_regions, check_text, check_token_labels
+from .input_checks import (
+    check_ids,
+    check_locations,
+    check_pairs,
+    check_regions,
+    check_text,
+    check_token_labels,
+)
 from .layers import Pooler, StreamSizes, TransformerLayer
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, VisualBertModelOutput
+from .packing import take_rows
 from .streams import Pass, Stream
 from .visualbert_embeddings import VisualBertEmbeddings
 
@@ -130,6 +138,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         visual_attention_mask: Tensor | None = None,
         visual_token_type_ids: Tensor | None = None,
         image_text_alignment: Tensor | None = None,
+        pair_index: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> VisualBertModelOutput:
@@ -138,14 +147,18 @@ class VisualBertModel(VisualBertPreTrainedModel):
         Args:
             input_ids: Word pieces `[B, T]`.
             visual_embeds: Region features `[B, R, visual_embedding_dim]`; None for text alone.
-            visual_locations: Accepted so that one batch serves both models; VisualBERT does not look at boxes.
+            visual_locations: Normalised boxes `[B, R, visual_location_size]`. VisualBERT does not look at boxes
+                (`visual_location_size` 0); they are accepted so that one batch serves both models.
             attention_mask: `[B, T]`, 1 for real word pieces; None when nothing is padded.
             token_type_ids: `[B, T]`, None for zeros.
             position_ids: `[B, T]`, None for 0, 1, 2, ...
             visual_attention_mask: `[B, R]`, 1 for real regions; None when nothing is padded.
             visual_token_type_ids: `[B, R]`, None for the config's `visual_token_type_id`.
             image_text_alignment: `[B, R, A]` positions of the word pieces a region is linked to, -1 where there are
-                fewer.
+                fewer; with `pair_index` `[P, R, A]`, a row a pair.
+            pair_index: `[P, 2]` of (text row, image row): the pairs to read. Features are projected once an image,
+                and words are embedded once a text, or with `bypass_transformer` read by all its layers. Outputs have
+                P rows, but what is recorded of these layers has a row a text. Texts and images may differ in number.
             output_attentions: Whether to return attention weights; they are computed with the eager backend.
             output_hidden_states: Whether to return the states of every layer.
 
@@ -157,29 +170,47 @@ class VisualBertModel(VisualBertPreTrainedModel):
         """
         config = self.config
         check_text(config, input_ids, attention_mask, token_type_ids, position_ids)
-        self._check_image(input_ids, visual_embeds, visual_attention_mask, visual_token_type_ids, image_text_alignment)
+        self._check_image(
+            input_ids,
+            visual_embeds,
+            visual_locations,
+            visual_attention_mask,
+            visual_token_type_ids,
+            image_text_alignment,
+            pair_index,
+        )
         forward_pass = Pass.of(config, output_hidden_states, output_attentions)
+        text_rows, image_rows = (None, None) if pair_index is None else pair_index.unbind(1)
         text_layout = forward_pass.layout(attention_mask, *input_ids.shape, input_ids.device)
-        text = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout)
+        embedded = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout)
+        text = Stream(forward_pass, embedded, text_layout)
+        words = take_rows(text.padded(), text_rows)
+        if visual_embeds is None or config.bypass_transformer:
+            text.run(self.encoder.layer)
         if visual_embeds is None:
-            stream = Stream(forward_pass, text, text_layout)
-            stream.run(self.encoder.layer)
+            stream = text
         else:
             layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], visual_embeds.device)
+            projected = self.embeddings.project_regions(visual_embeds, visual_locations, layout)
+            if image_rows is not None:
+                projected = layout.unpack(projected)[image_rows]
+                visual_attention_mask = take_rows(visual_attention_mask, image_rows)
+                visual_token_type_ids = take_rows(visual_token_type_ids, image_rows)
+                layout = forward_pass.layout(visual_attention_mask, *projected.shape[:2], projected.device)
+                projected = layout.pack(projected)
             regions = layout.unpack(
-                self.embeddings.regions(visual_embeds, visual_token_type_ids, image_text_alignment, layout)
+                self.embeddings.regions(projected, visual_token_type_ids, image_text_alignment, layout)
             )
-            mask = _joint_mask(input_ids, visual_embeds, attention_mask, visual_attention_mask)
+            input_ids, attention_mask = take_rows(input_ids, text_rows), take_rows(attention_mask, text_rows)
+            mask = _joint_mask(input_ids, regions, attention_mask, visual_attention_mask)
             read_places = (0,) if config.fusion_method == "text" else (0, input_ids.shape[1])
-            joint = torch.cat((text_layout.unpack(text), regions), dim=1)
+            joint = torch.cat((words, regions), dim=1)
             layout = forward_pass.layout(mask, *joint.shape[:2], joint.device, read_places)
             stream = Stream(forward_pass, layout.pack(joint), layout)
             if config.bypass_transformer:
-                alone = Stream(forward_pass, text, text_layout)
-                alone.run(self.encoder.layer)
-                stream.states = layout.pack(torch.cat((alone.padded(), regions), dim=1))
-                stream.hidden_states += alone.hidden_states[1:]
-                stream.attentions += alone.attentions
+                stream.states = layout.pack(torch.cat((take_rows(text.padded(), text_rows), regions), dim=1))
+                stream.hidden_states += text.hidden_states[1:]
+                stream.attentions += text.attentions
                 stream.run([self.additional_layer])
             else:
                 stream.run(self.encoder.layer)
@@ -198,27 +229,36 @@ class VisualBertModel(VisualBertPreTrainedModel):
         self,
         input_ids: Tensor,
         visual_embeds: Tensor | None,
+        visual_locations: Tensor | None,
         visual_attention_mask: Tensor | None,
         visual_token_type_ids: Tensor | None,
         image_text_alignment: Tensor | None,
+        pair_index: Tensor | None,
     ) -> None:
         config = self.config
         if visual_embeds is None:
-            if any(x is not None for x in (visual_attention_mask, visual_token_type_ids, image_text_alignment)):
+            given = (visual_attention_mask, visual_token_type_ids, image_text_alignment, pair_index)
+            if any(x is not None for x in given):
                 raise ValueError(
-                    "visual_attention_mask, visual_token_type_ids or image_text_alignment is given without "
-                    "visual_embeds"
+                    "visual_attention_mask, visual_token_type_ids, image_text_alignment or pair_index is given "
+                    "without visual_embeds"
                 )
             return
-        check_regions(config, visual_embeds, visual_attention_mask, input_ids.shape[0])
+        num_texts, pairs = input_ids.shape[0], visual_embeds.shape[0]
+        check_regions(config, visual_embeds, visual_attention_mask, num_texts if pair_index is None else None)
+        if pair_index is not None:
+            check_pairs(pair_index, num_texts, visual_embeds.shape[0])
+            pairs = pair_index.shape[0]
         places = visual_embeds.shape[:2]
+        if config.visual_location_size:
+            check_locations(visual_locations, [*places, config.visual_location_size])
         check_ids("visual_token_type_ids", visual_token_type_ids, places, config.type_vocab_size, "type_vocab_size")
         if image_text_alignment is not None:
             kept = image_text_alignment[:, : places[1]] if image_text_alignment.dim() == 3 else image_text_alignment
             check_ids(
                 "image_text_alignment",
                 kept,
-                (*places, kept.shape[-1]),
+                (pairs, places[1], kept.shape[-1]),
                 config.max_position_embeddings,
                 "max_position_embeddings",
                 -1,
@@ -226,12 +266,14 @@ class VisualBertModel(VisualBertPreTrainedModel):
 
 
 def _joint_mask(
-    input_ids: Tensor, visual_embeds: Tensor, text: Tensor | None, regions: Tensor | None
+    text_states: Tensor, region_states: Tensor, text: Tensor | None, regions: Tensor | None
 ) -> Tensor | None:
     if text is None and regions is None:
         return None
-    text = torch.ones_like(input_ids) if text is None else text
-    regions = torch.ones(visual_embeds.shape[:2], device=text.device) if regions is None else regions
+    text, regions = (
+        torch.ones(states.shape[:2], dtype=torch.long, device=states.device) if mask is None else mask
+        for states, mask in ((text_states, text), (region_states, regions))
+    )
     return torch.cat((text, regions.to(text.dtype)), dim=1)
 
 
@@ -264,6 +306,7 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
         visual_attention_mask: Tensor | None = None,
         visual_token_type_ids: Tensor | None = None,
         image_text_alignment: Tensor | None = None,
+        pair_index: Tensor | None = None,
         labels: Tensor | None = None,
         sentence_image_labels: Tensor | None = None,
         region_labels: Tensor | None = None,
@@ -278,13 +321,14 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
         Args:
             input_ids: As in `VisualBertModel`, and so are the arguments up to `image_text_alignment`.
             visual_embeds: Region features `[B, R, visual_embedding_dim]`, masked regions zeroed.
-            visual_locations: Not looked at.
+            visual_locations: `[B, R, L]`.
             attention_mask: `[B, T]`.
             token_type_ids: `[B, T]`.
             position_ids: `[B, T]`.
             visual_attention_mask: `[B, R]`.
             visual_token_type_ids: `[B, R]`.
             image_text_alignment: `[B, R, A]`.
+            pair_index: `[P, 2]`; labels then have P rows.
             labels: Word pieces to predict, `[B, T]` or transformers' `[B, T + R]`, -100 elsewhere.
             sentence_image_labels: `[B]`, 0 when the text belongs to the image, 1 when not, -100 to skip.
             region_labels: `[B, R]`, 1 for regions to predict.
@@ -312,23 +356,26 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             visual_attention_mask,
             visual_token_type_ids,
             image_text_alignment,
+            pair_index,
             output_attentions,
             output_hidden_states,
             return_dict=True,
         )
         sequence, text_length = states.last_hidden_state, input_ids.shape[1]
-        token_mask = attention_mask
-        if visual_embeds is not None:
-            token_mask = _joint_mask(input_ids, visual_embeds, attention_mask, visual_attention_mask)
+        text_rows, image_rows = (None, None) if pair_index is None else pair_index.unbind(1)
+        token_mask, region_mask = take_rows(attention_mask, text_rows), take_rows(visual_attention_mask, image_rows)
+        region_states = None if visual_embeds is None else sequence[:, text_length:]
+        if region_states is not None:
+            token_mask = _joint_mask(sequence[:, :text_length], region_states, token_mask, region_mask)
         if labels is not None:
             check_token_labels(labels, sequence.shape[0], text_length, sequence.shape[1] - text_length)
             labels = nn.functional.pad(labels, (0, sequence.shape[1] - labels.shape[1]), value=IGNORE_INDEX)
         return self.cls(
             states,
             token_states=sequence,
-            region_states=None if visual_embeds is None else sequence[:, text_length:],
+            region_states=region_states,
             token_mask=token_mask,
-            region_mask=visual_attention_mask,
+            region_mask=region_mask,
             labels=labels,
             sentence_image_labels=sentence_image_labels,
             region_labels=region_labels,

@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from transformers.utils import ModelOutput
+
+RECORDED_FIELDS = (
+    "hidden_states",
+    "visual_hidden_states",
+    "attentions",
+    "visual_attentions",
+    "text_attends_visual",
+    "visual_attends_text",
+)
+
+
+def recorded_fields(states: ModelOutput) -> dict[str, Any]:
+    """States and weights recorded on the way, for the output of a model with a head.
+
+    Args:
+        states: Output of the model without a head.
+
+    Returns:
+        What was recorded, by field.
+    """
+    return {name: states[name] for name in RECORDED_FIELDS if name in states}
 
 
 @dataclass
@@ -94,6 +116,31 @@ class PreTrainingOutput(ModelOutput):
     prediction_logits: Tensor | None = None
     region_logits: dict[str, Tensor] | None = None
     seq_relationship_logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    visual_hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    visual_attentions: tuple[Tensor, ...] | None = None
+    text_attends_visual: tuple[Tensor, ...] | None = None
+    visual_attends_text: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class TaskOutput(ModelOutput):
+    """Loss and logits of a task, for all task classes of both models.
+
+    Args:
+        loss: The task's loss, or None without labels.
+        logits: The task's scores; each class names their shape.
+        hidden_states: As in the model's output, a row a text read with an image.
+        visual_hidden_states: As in `ViLBertModelOutput`.
+        attentions: As in the model's output.
+        visual_attentions: As in `ViLBertModelOutput`.
+        text_attends_visual: As in `ViLBertModelOutput`.
+        visual_attends_text: As in `ViLBertModelOutput`.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     visual_hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None

@@ -13,6 +13,11 @@ from torch import Tensor
 from .input_checks import builds_graph
 
 
+def take_rows(tensor: Tensor | None, rows: Tensor | None) -> Tensor | None:
+    """The examples `rows` `[P]` of `tensor` `[B, ...]`, all of them for None; no tensor where there is none."""
+    return tensor if tensor is None or rows is None else tensor[rows]
+
+
 class PaddedLayout:
     """Tokens in a padded rectangle `[B, L, ...]`; nothing is moved.
 

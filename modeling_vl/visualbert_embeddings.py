@@ -14,7 +14,8 @@ class VisualBertEmbeddings(nn.Module):
     """Word and region embeddings under one layer norm (VisualBERT paper, section 3.1).
 
     A region is its projected feature, a type, and a position: that of the visual table's row 0 and, where regions are
-    linked to words, the mean of those words' text positions. Parameter names are transformers'.
+    linked to words, the mean of those words' text positions. Parameter names are transformers'. The single-stream
+    baseline of vilbert_beta (`basebert.py`) adds the projected box, and gives regions a layer norm of their own.
 
     Args:
         config: A `VisualBertConfig`.
@@ -29,7 +30,11 @@ class VisualBertEmbeddings(nn.Module):
         self.visual_token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.visual_position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.visual_projection = nn.Linear(config.visual_embedding_dim, config.hidden_size)
+        if config.visual_location_size:
+            self.visual_location_projection = nn.Linear(config.visual_location_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        if config.separate_layer_norms:
+            self.visual_LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def text(
@@ -52,9 +57,26 @@ class VisualBertEmbeddings(nn.Module):
         states = self.word_embeddings(pieces) + self.token_type_embeddings(types) + self.position_embeddings(positions)
         return self.dropout(self.LayerNorm(states))
 
+    def project_regions(self, visual_embeds: Tensor, visual_locations: Tensor | None, layout: Layout) -> Tensor:
+        """What of a region's embedding is the image's alone, and costs most: features, and boxes where they are read.
+
+        Args:
+            visual_embeds: `[B, R, D]`.
+            visual_locations: `[B, R, L]`, read by models with `visual_location_size`.
+            layout: Layout of the regions.
+
+        Returns:
+            Projections in the layout's order, `[..., hidden_size]`.
+        """
+        dtype = self.visual_projection.weight.dtype
+        projected = self.visual_projection(layout.pack(visual_embeds).to(dtype))
+        if hasattr(self, "visual_location_projection"):
+            projected = projected + self.visual_location_projection(layout.pack(visual_locations).to(dtype))
+        return projected
+
     def regions(
         self,
-        visual_embeds: Tensor,
+        projected: Tensor,
         visual_token_type_ids: Tensor | None,
         image_text_alignment: Tensor | None,
         layout: Layout,
@@ -62,7 +84,7 @@ class VisualBertEmbeddings(nn.Module):
         """Embed regions.
 
         Args:
-            visual_embeds: `[B, R, D]`.
+            projected: What `project_regions` returns, in the layout's order.
             visual_token_type_ids: `[B, R]`, None for the config's `visual_token_type_id`.
             image_text_alignment: `[B, R, A]` positions of the word pieces a region is linked to, -1 where there are
                 fewer; rows beyond R are cut. None for no links.
@@ -71,17 +93,16 @@ class VisualBertEmbeddings(nn.Module):
         Returns:
             States in the layout's order, `[..., hidden_size]`.
         """
-        features = layout.pack(visual_embeds).to(self.visual_projection.weight.dtype)
         if visual_token_type_ids is None:
-            shape, device = visual_embeds.shape[:2], visual_embeds.device
-            visual_token_type_ids = torch.full(shape, self.default_visual_type, dtype=torch.long, device=device)
+            types = self.visual_token_type_embeddings.weight[self.default_visual_type]
+        else:
+            types = self.visual_token_type_embeddings(layout.pack(visual_token_type_ids))
         positions = self.visual_position_embeddings.weight[0]
         if image_text_alignment is not None:
-            positions = positions + self._mean_word_position(
-                layout.pack(image_text_alignment[:, : visual_embeds.shape[1]])
-            )
-        types = self.visual_token_type_embeddings(layout.pack(visual_token_type_ids))
-        return self.dropout(self.LayerNorm(self.visual_projection(features) + positions + types))
+            linked = layout.pack(image_text_alignment[:, : layout.length])
+            positions = positions + self._mean_word_position(linked)
+        norm = self.visual_LayerNorm if hasattr(self, "visual_LayerNorm") else self.LayerNorm
+        return self.dropout(norm(projected + positions + types))
 
     def _mean_word_position(self, alignment: Tensor) -> Tensor:
         linked = alignment != -1

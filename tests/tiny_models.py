@@ -51,7 +51,7 @@ def visualbert_config(**fields: Any) -> VisualBertConfig:
 def tiny_model(model_class: type, **fields: Any) -> Any:
     """A model in evaluation mode whose weights are large enough to make differences show."""
     torch.manual_seed(0)
-    config = visualbert_config(**fields) if "Visual" in model_class.__name__ else vilbert_config(**fields)
+    config = visualbert_config(**fields) if model_class.__name__.startswith("VisualBert") else vilbert_config(**fields)
     model = model_class(config)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -76,6 +76,23 @@ def test_ids_may_be_lists_or_tuples():
         (VisualBertConfig, {"pooler_act": "glue"}, "pooler_act"),
         (ViLBertConfig, {"visual_hidden_act": "glue"}, "visual_hidden_act"),
         (ViLBertConfig, {"num_task_tokens": -1}, "num_task_tokens"),
+        (ViLBertConfig, {"num_visual_token_types": -1}, "num_visual_token_types"),
+        (
+            ViLBertConfig,
+            {"num_images": 2, "image_pair_method": "sequence", "num_visual_token_types": 1},
+            "'sequence' .*num_visual_token_types must be at least 2, got 1",
+        ),
+        (VisualBertConfig, {"visual_location_size": 6}, "visual_location_size must be one of .0, 4, 5, 7., got 6"),
+        (VisualBertConfig, {"answer_position": "cls"}, "answer_position must be one of .'pooled', 'mask'., got 'cls'"),
+        (VisualBertConfig, {"answer_loss": "ce"}, "answer_loss must be one of .'bce', 'kl'., got 'ce'"),
+        (VisualBertConfig, {"num_images": 3}, "num_images must be one of .1, 2., got 3"),
+        (VisualBertConfig, {"image_pair_method": "both"}, "image_pair_method must be one of"),
+        (VisualBertConfig, {"retrieval_head": "cosine"}, "retrieval_head must be one of"),
+        (VisualBertConfig, {"classifier_hidden_size": -1}, "classifier_hidden_size must be finite and not negative"),
+        (VisualBertConfig, {"region_classifier_hidden_size": -1}, "region_classifier_hidden_size must be"),
+        (VisualBertConfig, {"classifier_act": "glue"}, "classifier_act"),
+        (VisualBertConfig, {"classifier_dropout_prob": 1.0}, "classifier_dropout_prob"),
+        (VisualBertConfig, {"head_dropout_prob": -0.1}, "head_dropout_prob"),
         (ViLBertConfig, {"layer_norm_eps": -1e-12}, "layer_norm_eps"),
         (ViLBertConfig, {"visual_layer_norm_eps": float("nan")}, "visual_layer_norm_eps"),
         (ViLBertConfig, {"coattention_layer_norm_eps": -1.0}, "coattention_layer_norm_eps"),
@@ -93,7 +110,8 @@ def test_no_size_may_be_below_one(config_class):
         field.name
         for field in fields(config_class)
         if field.name.endswith(("_size", "_layers", "_heads", "_dim", "_classes", "max_position_embeddings"))
-    } - {"frozen_text_layers", "frozen_visual_layers", "visual_location_size"}
+    } - {"frozen_text_layers", "frozen_visual_layers", "visual_location_size", "multi_task_heads"}
+    sizes -= {"classifier_hidden_size", "region_classifier_hidden_size"}  # 0 stands for a single layer
     assert sizes == set(config_class.size_fields)
     for name in sizes:
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
@@ -134,6 +152,10 @@ def test_what_follows_from_other_fields():
     assert ViLBertConfig(coattention_hidden_size=512).pooler_size == 512
     assert ViLBertConfig(hidden_dropout_prob=0.3).visual_embedding_dropout_prob == 0.3
     assert VisualBertConfig(hidden_size=96).pooler_size == 96
+    assert ViLBertConfig(pooler_size=300).classifier_hidden_size == 600
+    assert VisualBertConfig().classifier_hidden_size == 0 and VisualBertConfig().phrase_attention_size == 64
+    assert VisualBertConfig(classifier_hidden_size=None).classifier_hidden_size == 1536
+    assert VisualBertConfig(hidden_dropout_prob=0.3).head_dropout_prob == 0.3
 
 
 def test_region_targets_know_their_width():
