@@ -16,7 +16,15 @@ from torch import Tensor
 
 STATE_NAMES = ("model_state_dict", "model", "state_dict")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_EXPONENT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z")
 _STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*')
+
+
+class _ConfigLoader(yaml.SafeLoader):
+    """Reads 1e-12 as a number, as MMF does and YAML 1.2 says; PyYAML takes it for a text."""
+
+
+_ConfigLoader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 
 
 class UnreadableCheckpoint(ValueError):
@@ -128,7 +136,7 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
     try:
         if path.suffix in (".yaml", ".yml"):
-            config = yaml.safe_load(text)
+            config = yaml.load(text, Loader=_ConfigLoader)
         else:
             config = json.loads(
                 _STRING_OR_COMMENT.sub(lambda match: match[0] if match[0].startswith('"') else "", text)

@@ -8,10 +8,10 @@ from transformers import AutoTokenizer, BertTokenizer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+import modeling_vl
 from processing_vl.feature_extraction_regions import RegionFeatureExtractor
 from processing_vl.processing_regions import RegionTextProcessor
 
-from .renaming import MODEL_CLASSES
 from .report import Conversion
 
 CARD = """---
@@ -32,8 +32,7 @@ tags:
 * Tokenizer: {tokenizer}.
 
 ```python
-import modeling_vl
-from transformers import {classes}
+{imports}
 
 model = {auto_class}.from_pretrained("this folder")
 {processor}```
@@ -50,12 +49,7 @@ def build_model(conversion: Conversion) -> PreTrainedModel:
     Returns:
         The model, in evaluation mode.
     """
-    model_class = next(
-        candidate
-        for candidate in MODEL_CLASSES[type(conversion.config)]
-        if candidate.__name__ == conversion.report.architecture
-    )
-    model = model_class(conversion.config)
+    model = getattr(modeling_vl, conversion.report.architecture)(conversion.config)
     # Not strict: tied weights are left out. That nothing else is missing was checked when converting.
     model.load_state_dict(conversion.state, strict=False)
     return model.eval()
@@ -112,8 +106,7 @@ def write_folder(
         tokenizer.model_max_length = min(tokenizer.model_max_length, config.max_position_embeddings)
     extractor = RegionFeatureExtractor.from_model_config(config)
     (extractor if tokenizer is None else RegionTextProcessor(extractor, tokenizer)).save_pretrained(folder)
-    has_heads = conversion.report.architecture.endswith("ForPreTraining")
-    auto_class = "AutoModelForPreTraining" if has_heads else "AutoModel"
+    auto_class, imports = _how_to_load(conversion.report.architecture, tokenizer is not None)
     card = CARD.format(
         model_type=config.model_type,
         architecture=conversion.report.architecture,
@@ -122,8 +115,19 @@ def write_folder(
         visual_embedding_dim=config.visual_embedding_dim,
         tokenizer="none was given" if tokenizer is None else "as given at conversion",
         auto_class=auto_class,
-        classes=auto_class if tokenizer is None else f"{auto_class}, AutoProcessor",
+        imports=imports,
         processor="" if tokenizer is None else CARD_PROCESSOR,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
     return folder
+
+
+def _how_to_load(architecture: str, with_processor: bool) -> tuple[str, str]:
+    """The Auto class of an architecture, and the lines that import what the card uses."""
+    _, has_head, task = architecture.partition("For")
+    auto_class = f"AutoModelFor{task}" if has_head else "AutoModel"
+    theirs = ["AutoProcessor"] if with_processor else []
+    if hasattr(modeling_vl, auto_class):
+        ours = f"from modeling_vl import {auto_class}"
+        return auto_class, "\n".join(([f"from transformers import {theirs[0]}"] if theirs else []) + [ours])
+    return auto_class, f"import modeling_vl\nfrom transformers import {', '.join([auto_class, *theirs])}"

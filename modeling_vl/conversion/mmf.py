@@ -8,9 +8,10 @@ from typing import Any
 from configuration_vl.configuration_vilbert import ViLBertConfig
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
+from .code_base_heads import MMF_HEADS
 from .original_config import OriginalConfig
-from .renaming import CodeBase, Rule
-from .task_heads import MMF_TASK_HEADS
+from .renaming import CodeBase
+from .rules import Rule
 from .uclanlp import MODEL_FIELDS
 from .vilbert_names import REGION_TARGET_NAMES, vilbert_fields, vilbert_rules
 from .visualbert_names import visualbert_rules
@@ -18,13 +19,13 @@ from .visualbert_names import visualbert_rules
 NAME = "mmf"
 
 _TRAINING_KEYS = (
+    "biasfill",
     "cut_first",
     "embedding_strategy",
     "finetune_lr_multiplier",
     "freeze_base",
     "hard_cap_seq_len",
     "losses",
-    "num_labels",
     "output_attentions",
     "output_hidden_states",
     "pooler_strategy",
@@ -50,12 +51,21 @@ def config_from_mmf(values: Mapping[str, Any]) -> tuple[ViLBertConfig | VisualBe
         Our configuration, and the config with what was asked of it.
 
     Raises:
-        ValueError: When a key is missing or fields contradict each other.
+        ValueError: When the config describes another model, a key is missing or fields contradict each other.
     """
-    models = values.get("model_config", {})
-    values = models.get("vilbert") or models.get("visual_bert") or values
+    models = values.get("model_config")
+    if models is None:
+        is_vilbert = "t_biattention_id" in values
+    else:
+        name = next((name for name in ("vilbert", "visual_bert") if name in models), None)
+        if name is None:
+            raise ValueError(
+                f"the model_config of the MMF config describes {', '.join(models) or 'nothing'}; vilbert and "
+                "visual_bert are converted"
+            )
+        values, is_vilbert = models[name] or {}, name == "vilbert"
     original = OriginalConfig(values, NAME)
-    is_vilbert = "t_biattention_id" in values
+    original.leave({"num_labels": "read off the weights of the head"})
     original.leave(dict.fromkeys(_TRAINING_KEYS, "how MMF trains or calls the model, not what it computes"))
     text_fields = original.take_bert_fields() | {"layer_norm_eps": original.take("layer_norm_eps", 1e-12)}
     if not is_vilbert:
@@ -70,14 +80,14 @@ def config_from_mmf(values: Mapping[str, Any]) -> tuple[ViLBertConfig | VisualBe
 
 
 def _rules(config: ViLBertConfig | VisualBertConfig, original: OriginalConfig) -> list[Rule]:
-    rules = vilbert_rules(config) if isinstance(config, ViLBertConfig) else visualbert_rules(config)
-    return [*rules, *MMF_TASK_HEADS]
+    return vilbert_rules(config) if isinstance(config, ViLBertConfig) else visualbert_rules(config)
 
 
 MMF = CodeBase(
     NAME,
     config_from_mmf,
     _rules,
+    MMF_HEADS,
     notes=("MMF trains no alignment loss: its alignment head is as good as the weights that training started from",),
 )
 """Rows of the alignment head mean what they meant where training started: in ViLBERT's released weights and in BERT's

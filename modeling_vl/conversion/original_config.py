@@ -56,6 +56,7 @@ class OriginalConfig:
             The value.
         """
         self._asked.add(key)
+        self.unused.pop(key, None)
         return self.values.get(key, default)
 
     def take_fields(self, names: Mapping[str, str], *, required: bool) -> dict[str, Any]:

@@ -1,28 +1,30 @@
-"""Rules that turn the names of another code base into ours, and the one place that applies them."""
+"""The one place that applies the rules of a code base to a checkpoint and accounts for every name in it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers.modeling_utils import PreTrainedModel
 
-from configuration_vl import ViLBertConfig, VisualBertConfig
+import modeling_vl
+from configuration_vl import ViLBertConfig
 from configuration_vl.configuration_vision_language import VisionLanguageConfig
 
-from ..modeling_vilbert import ViLBertForPreTraining, ViLBertModel
-from ..modeling_visualbert import VisualBertForPreTraining, VisualBertModel
 from .original_config import OriginalConfig
 from .report import Conversion, ConversionError, ConversionReport
-
-MODEL_CLASSES: dict[type[VisionLanguageConfig], tuple[type[PreTrainedModel], type[PreTrainedModel]]] = {
-    ViLBertConfig: (ViLBertModel, ViLBertForPreTraining),
-    VisualBertConfig: (VisualBertModel, VisualBertForPreTraining),
-}
-"""For each config the class without and the class with pre-training heads."""
+from .rules import Rule, drop_copy
+from .task_heads import (
+    MASKED_LM,
+    PRETRAINING,
+    TaskHead,
+    choose_head,
+    drop_other_heads,
+    drop_pretraining_heads,
+)
 
 DECODER = "cls.predictions.decoder.weight"
 ALIGNMENT_HEAD = "cls.seq_relationship."
@@ -32,55 +34,6 @@ WRAPPERS = re.compile(r"(?:(?:module|model)\.)+")
 OLD_PARAMETER_NAMES = {".gamma": ".weight", ".beta": ".bias"}
 
 
-class Rule(NamedTuple):
-    r"""What becomes of the names that a pattern matches as a whole. The first rule that matches counts.
-
-    Attributes:
-        pattern: A regular expression.
-        target: Name in our model, with the pattern's groups as `\1`. None when the weight is dropped.
-        reason: Why a weight is dropped.
-        copy_of: Name in the checkpoint that must hold the same values for the weight to be dropped.
-    """
-
-    pattern: str
-    target: str | None = None
-    reason: str | None = None
-    copy_of: str | None = None
-
-
-def drop(pattern: str, reason: str) -> Rule:
-    """Make a rule for weights that our model does without.
-
-    Args:
-        pattern: A regular expression.
-        reason: Why the model does without them.
-
-    Returns:
-        The rule.
-    """
-    return Rule(pattern, reason=reason)
-
-
-def drop_copy(pattern: str, of: str) -> Rule:
-    """Make a rule for a tensor that the code base stores under two names.
-
-    Args:
-        pattern: A regular expression of the name that is dropped.
-        of: The name that is kept, with the pattern's groups.
-
-    Returns:
-        The rule.
-    """
-    return Rule(pattern, reason=f"the same tensor as {of}", copy_of=of)
-
-
-POSITION_IDS = drop(r".*embeddings\.position_ids", "a buffer that counts 0, 1, 2, ...")
-TOKEN_HEAD = (
-    Rule(r"cls\.predictions\.(transform\.(?:dense|LayerNorm)\.(?:weight|bias)|bias)", r"cls.predictions.\1"),
-    drop_copy(r"cls\.predictions\.decoder\.bias", "cls.predictions.bias"),
-)
-
-
 class CodeBase(NamedTuple):
     """What is peculiar to one code base.
 
@@ -88,21 +41,40 @@ class CodeBase(NamedTuple):
         name: Its name for messages.
         read_config: Turns its config into ours, and keeps account of the keys.
         rules: Turns both configs into the rules for its names.
+        heads: Heads of its fine-tuned checkpoints.
         base: Prefix of the base model's weights.
         match_row: Row of its alignment head that means "text and image match". Ours is 0.
+        filled: Our names of weights that it has not, to the reason why zeros compute the same.
         notes: What every report shall say.
+        weights_of_options: Options that its training script takes from the command line and writes into no config, to
+            a regular expression of the weights that exist with the option only.
     """
 
     name: str
     read_config: Callable[[Mapping[str, Any]], tuple[VisionLanguageConfig, OriginalConfig]]
     rules: Callable[[VisionLanguageConfig, OriginalConfig], Iterable[Rule]]
+    heads: Sequence[TaskHead]
     base: str = "bert."
     match_row: int = 0
+    filled: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
+    weights_of_options: Mapping[str, str] = {}
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks whose head a conversion can keep."""
+        return [head.task for head in self.heads]
 
 
 def convert(
-    code_base: CodeBase, values: Mapping[str, Any], state: Mapping[str, Tensor], match_row: int | None = None
+    code_base: CodeBase,
+    values: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    match_row: int | None = None,
+    *,
+    task: str | None = None,
+    entry: str | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Conversion:
     """Convert a checkpoint and account for every name in it.
 
@@ -111,37 +83,93 @@ def convert(
         values: The model's config as that code base takes it.
         state: The checkpoint's weights.
         match_row: Row of the checkpoint's alignment head that means a match, when it is not the code base's.
+        task: The task whose head is kept, one of the code base's `heads`. None: the pre-training heads when the
+            checkpoint has a vocabulary head, no head otherwise.
+        entry: Which of the checkpoint's heads that is, where the code base keeps them under names of their own
+            (VOLTA's "TASK1").
+        labels: Names of the answers or classes in the order of the head's rows; code bases keep them in files beside
+            the checkpoint.
 
     Returns:
-        The converted checkpoint: with pre-training heads when it has a vocabulary head, the base model otherwise.
+        The converted checkpoint.
 
     Raises:
-        ValueError: When the config is incomplete, or describes what our models are not.
+        ValueError: When the config is incomplete, or describes what our models are not; when there is no such task or
+            head; when labels are given that are not as many as the head has rows.
         ConversionError: When a name is missing or unexpected, a shape differs, or supposed copies differ.
     """
-    config, original = code_base.read_config(values)
+    if task is None and (entry is not None or labels is not None):
+        raise ValueError("an entry or labels belong to a task's head, but no task is given")
+    shown = _options_shown(code_base, values, state)
+    config, original = code_base.read_config({**values, **dict.fromkeys(shown, True)})
+    notes = [f"{option}=True: the weights show it, the config does not say" for option in shown]
     report = ConversionReport(
-        code_base.name,
-        unused_config=original.unused,
-        unknown_config=original.unknown,
-        notes=[*code_base.notes, *original.notes],
+        code_base.name, unused_config=original.unused, notes=[*code_base.notes, *original.notes, *notes]
     )
     base = code_base.base
     state = multiply_out_weight_norm(modernise_names(strip_wrappers(state, base, report)), report)
-    has_heads = any(name.startswith("cls.predictions.") for name in state)
-    model_class = MODEL_CLASSES[type(config)][has_heads]
+    chosen = None if task is None else choose_head(code_base.heads, task, entry, state, code_base.name)
+    model = chosen.model if chosen else _model_without_task(state)
+    model_class = class_for(config, model)
     report.architecture = model_class.__name__
-    decoder = _decoder_rule(state, config, f"{base}embeddings.word_embeddings.weight", report)
-    prefix = "" if has_heads else f"{model_class.base_model_prefix}."
-    converted = _apply(state, [decoder, *code_base.rules(config, original)], prefix, report)
+    rules = [*drop_other_heads(code_base.heads, chosen), *code_base.rules(config, original)]
+    if model in (PRETRAINING, MASKED_LM):
+        rules.insert(0, _decoder_rule(state, config, f"{base}embeddings.word_embeddings.weight", report))
+    if chosen is not None:
+        rules = [*chosen.rules(), *drop_pretraining_heads(model, report.architecture), *rules]
+    prefix = f"{model_class.base_model_prefix}." if model is None else ""
+    converted = _apply(state, rules, prefix, report)
+    if chosen is not None:
+        _set_fields(config, chosen.config_fields(original, converted), labels)
+    report.unknown_config = original.unknown
     if (code_base.match_row if match_row is None else match_row) == 1:
         swapped = [name for name in converted if name.startswith(ALIGNMENT_HEAD)]
         converted |= {name: converted[name].flip(0) for name in swapped}
         if swapped:
             report.notes.append("rows of the alignment head swapped: its row 1 meant a match, ours is row 0")
-    _compare_with_model(converted, model_class, config, report)
+    _compare_with_model(converted, model_class, config, code_base.filled, report)
     report.raise_if_incomplete()
     return Conversion(config, converted, report)
+
+
+def class_for(config: VisionLanguageConfig, model: str | None) -> type[PreTrainedModel]:
+    """Our class of a kind.
+
+    Args:
+        config: Says which of the two models it is.
+        model: What its name ends with after "For"; None for the model without a head.
+
+    Returns:
+        The class.
+    """
+    family = "ViLBert" if isinstance(config, ViLBertConfig) else "VisualBert"
+    return getattr(modeling_vl, f"{family}Model" if model is None else f"{family}For{model}")
+
+
+def _options_shown(code_base: CodeBase, values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Options on which the config is silent, and which weights of these names show to be on."""
+    return [
+        option
+        for option, weights in code_base.weights_of_options.items()
+        if option not in values and any(re.search(weights, name) for name in names)
+    ]
+
+
+def _model_without_task(state: Mapping[str, Tensor]) -> str | None:
+    return PRETRAINING if any(name.startswith("cls.predictions.") for name in state) else None
+
+
+def _set_fields(config: VisionLanguageConfig, fields: Mapping[str, Any], labels: Sequence[str] | None) -> None:
+    for name, value in fields.items():
+        setattr(config, name, value)
+    if labels is not None:
+        if "num_labels" not in fields:
+            raise ValueError("labels are given, but this task has no head with a label a row")
+        if len(labels) != config.num_labels:
+            raise ValueError(f"{len(labels)} labels are given, but the head has {config.num_labels} rows")
+        config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in config.id2label.items()}
+    config.check_consistency()
 
 
 def strip_wrappers(state: Mapping[str, Tensor], base: str, report: ConversionReport) -> dict[str, Tensor]:
@@ -259,19 +287,22 @@ def _compare_with_model(
     converted: dict[str, Tensor],
     model_class: type[PreTrainedModel],
     config: VisionLanguageConfig,
+    filled: Mapping[str, str],
     report: ConversionReport,
 ) -> None:
     with torch.device("meta"):
         model = model_class(config)
     tied = model.all_tied_weights_keys if config.tie_word_embeddings else {}
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in tied}
     sources = {target: name for name, target in report.renamed.items()}
+    report.filled |= {name: reason for name, reason in filled.items() if name in expected and name not in converted}
+    converted |= {name: torch.zeros(expected[name]) for name in report.filled}
     report.missing += [name for name in expected if name not in converted]
-    for target in list(converted):
+    for target in list(sources):
         if target not in expected:
             report.unexpected.append(sources[target])
             del report.renamed[sources[target]]
-        elif list(converted[target].shape) != expected[target]:
+        elif converted[target].shape != expected[target]:
             report.mismatched[sources[target]] = (
-                f"{list(converted[target].shape)} in the checkpoint, {expected[target]} by the config"
+                f"{list(converted[target].shape)} in the checkpoint, {list(expected[target])} by the config"
             )

@@ -20,6 +20,7 @@ class ConversionReport:
         architecture: Our class that holds the weights.
         renamed: Name in the checkpoint to name in our model.
         dropped: Name in the checkpoint to the reason why our model does without it.
+        filled: Weights of our model that the code base has not, to the reason why zeros compute the same.
         missing: Weights of our model that the checkpoint lacks.
         unexpected: Names in the checkpoint that no rule explains.
         mismatched: Name in the checkpoint to the two shapes that differ.
@@ -32,6 +33,7 @@ class ConversionReport:
     architecture: str = ""
     renamed: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
+    filled: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: dict[str, str] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class ConversionReport:
         ]
         lines += [f"  renamed     {name} -> {target}" for name, target in self.renamed.items()]
         lines += [f"  dropped     {name}: {reason}" for name, reason in self.dropped.items()]
+        lines += [f"  zeros       {name}: {reason}" for name, reason in self.filled.items()]
         lines += [f"  missing     {name}" for name in self.missing]
         lines += [f"  unexpected  {name}" for name in self.unexpected]
         lines += [f"  shape       {name}: {shapes}" for name, shapes in self.mismatched.items()]

@@ -8,9 +8,10 @@ from typing import Any
 
 from configuration_vl.configuration_visualbert import NATIVE_MODEL_TYPE, VisualBertConfig
 
+from .code_base_heads import visualbert_heads
 from .original_config import OriginalConfig
-from .renaming import POSITION_IDS, TOKEN_HEAD, CodeBase, Rule
-from .task_heads import TRANSFORMERS_TASK_HEADS
+from .renaming import CodeBase
+from .rules import POSITION_IDS, TOKEN_HEAD, Rule
 
 NAME = "transformers visual_bert"
 
@@ -51,10 +52,13 @@ def _rules(config: VisualBertConfig, original: OriginalConfig) -> list[Rule]:
         Rule(r"(visual_bert\..+)", r"\1"),
         *TOKEN_HEAD,
         Rule(r"(cls\.seq_relationship\.(?:weight|bias))", r"\1"),
-        *TRANSFORMERS_TASK_HEADS,
     ]
 
 
-TRANSFORMERS_VISUAL_BERT = CodeBase(NAME, config_from_transformers, _rules, base="visual_bert.")
+# The names of pre-training heads begin with "cls." too.
+TASK_HEADS = visualbert_heads(classifier=r"cls(?=\.(?:weight|bias)$)", attention="attention")
+"""`VisualBertForQuestionAnswering`, `...VisualReasoning`, `...MultipleChoice`, `...RegionToPhraseAlignment`."""
+
+TRANSFORMERS_VISUAL_BERT = CodeBase(NAME, config_from_transformers, _rules, TASK_HEADS, base="visual_bert.")
 """transformers documents row 0 of the alignment head as the match. The released `uclanlp/visualbert-*` folders were
 made without swapping uclanlp's rows: convert them with `match_row=1`, and `visual_token_type_id` 0 in the config."""

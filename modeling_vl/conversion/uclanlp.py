@@ -7,9 +7,10 @@ from typing import Any
 
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
+from .code_base_heads import visualbert_heads
 from .original_config import OriginalConfig
-from .renaming import CodeBase, Rule
-from .task_heads import UCLANLP_TASK_HEADS
+from .renaming import CodeBase
+from .rules import Rule, drop
 from .visualbert_names import visualbert_rules
 
 NAME = "uclanlp/visualbert"
@@ -17,8 +18,11 @@ NAME = "uclanlp/visualbert"
 MODEL_FIELDS = {name: name for name in ("visual_embedding_dim", "special_visual_initialize", "bypass_transformer")}
 
 TRAINING_KEYS = (
+    "add_all_features",
+    "add_spatial_features",
     "class_embs",
     "coco_only",
+    "complete_shuffle",
     "data_root",
     "dataset",
     "detector_path",
@@ -30,13 +34,18 @@ TRAINING_KEYS = (
     "expand_coco",
     "expanded",
     "false_caption_ratio",
+    "fp16",
+    "freeze_detector",
     "grad_norm",
     "gradient_accumulation_steps",
+    "image_feat_directory",
     "image_feature_reader",
     "image_feature_type",
     "image_screening_parameters",
+    "include_res152",
     "learning_rate",
     "limit_trainset_size",
+    "loss_scale",
     "masked_lm_prob",
     "max_seq_length",
     "no_next_sentence",
@@ -46,16 +55,28 @@ TRAINING_KEYS = (
     "patience",
     "pretraining",
     "pretraining_include_qa",
+    "pretraining_include_qa_and_qar",
+    "pretraining_include_qar",
+    "rationale",
     "report",
     "restore_bin",
     "skip_training",
+    "special_screen",
     "test_on_hidden",
     "text_only",
     "train_batch_size",
     "two_sentence",
     "type",
+    "use_alignment",
+    "use_bert",
+    "use_detector",
+    "use_fixed_feature",
+    "use_visual_genome",
     "val_workers",
+    "vcr_annots_dir",
+    "vcr_image_dir",
     "vcr_image_dir_name",
+    "vcr_save_result",
     "warmup_proportion",
 )
 """Keys of `visualbert/configs/*/*.json` that say how to train and where the data lie."""
@@ -85,8 +106,14 @@ def config_from_uclanlp(values: Mapping[str, Any]) -> tuple[VisualBertConfig, Or
 
 
 def _rules(config: VisualBertConfig, original: OriginalConfig) -> list[Rule]:
-    return [*visualbert_rules(config), *UCLANLP_TASK_HEADS]
+    return [
+        *visualbert_rules(config),
+        drop(r"detector\..+", "the image network of VCR models; regions come with features here"),
+    ]
 
 
-UCLANLP = CodeBase(NAME, config_from_uclanlp, _rules, match_row=1)
+TASK_HEADS = visualbert_heads(classifier="classifier", attention="flickr_attention")
+"""VQA, NLVR2, VCR and Flickr30k checkpoints; a "vqa_advanced" one predicts masked words of the answer."""
+
+UCLANLP = CodeBase(NAME, config_from_uclanlp, _rules, TASK_HEADS, match_row=1)
 """It calls its sentence-image label `is_random_next` and means the opposite: 1 is a match."""

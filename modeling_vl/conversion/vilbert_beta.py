@@ -7,6 +7,7 @@ from typing import Any
 
 from configuration_vl.configuration_vilbert import ViLBertConfig
 
+from .code_base_heads import VILBERT_BETA_HEADS
 from .original_config import OriginalConfig
 from .renaming import CodeBase
 from .vilbert_names import full_text_fields, vilbert_and_task_rules, vilbert_fields
@@ -33,5 +34,5 @@ def config_from_vilbert_beta(values: Mapping[str, Any]) -> tuple[ViLBertConfig, 
     return ViLBertConfig(**vilbert_fields(original, full_text_fields(original), target)), original
 
 
-VILBERT_BETA = CodeBase(NAME, config_from_vilbert_beta, vilbert_and_task_rules)
+VILBERT_BETA = CodeBase(NAME, config_from_vilbert_beta, vilbert_and_task_rules, VILBERT_BETA_HEADS)
 """Row 0 of its alignment head is the match."""

@@ -7,10 +7,7 @@ from typing import Any
 from configuration_vl.configuration_vilbert import ViLBertConfig
 
 from .original_config import TEXT_FIELDS, OriginalConfig
-from .renaming import POSITION_IDS, TOKEN_HEAD, Rule, drop
-from .task_heads import VILBERT_TASK_HEADS
-
-WEIGHT = r"(weight|bias)"
+from .rules import POSITION_IDS, TOKEN_HEAD, WEIGHT, Rule, drop
 
 VISUAL_FIELDS = {
     "v_feature_size": "visual_embedding_dim",
@@ -42,6 +39,9 @@ OPTIONAL_FIELDS = {
 
 REGION_TARGET_NAMES = {0: "kl", 1: "mse", 2: "nce"}
 """`visual_target` of vilbert-multi-task and MMF."""
+
+WORD_SCORES = drop(r"linguisic_logit\..+", "a score for each word piece, which no task of the code base reads")
+"""Spelt as the code bases spell it."""
 
 NUM_TASK_TOKENS = 20
 """Rows of the task token table, a number in vilbert-multi-task's code."""
@@ -112,11 +112,28 @@ def embedding_rules() -> list[Rule]:
     ]
 
 
+REGION_TRANSFORM = Rule(
+    rf"cls\.imagePredictions\.(transform\.(?:dense|LayerNorm)\.){WEIGHT}", r"cls.region_predictions.\1\2"
+)
+
+
+def region_decoder(target: str) -> Rule:
+    """The one region decoder of vilbert_beta, vilbert-multi-task and MMF.
+
+    Args:
+        target: What it predicts, a key of `region_targets`.
+
+    Returns:
+        The rule.
+    """
+    return Rule(rf"cls\.imagePredictions\.decoder\.{WEIGHT}", rf"cls.region_predictions.decoders.{target}.\1")
+
+
 def head_rules() -> list[Rule]:
     """Pre-training heads but the region decoders, which VOLTA names alike."""
     return [
         *TOKEN_HEAD,
-        Rule(rf"cls\.imagePredictions\.(transform\.(?:dense|LayerNorm)\.){WEIGHT}", r"cls.region_predictions.\1\2"),
+        REGION_TRANSFORM,
         Rule(rf"cls\.bi_seq_relationship\.{WEIGHT}", r"cls.seq_relationship.\1"),
     ]
 
@@ -137,9 +154,7 @@ def vilbert_rules(config: ViLBertConfig) -> list[Rule]:
     ours = r"vilbert.encoder.coattention_layers.\1."
     return [
         *embedding_rules(),
-        Rule(r"bert\.embeddings\.task_embeddings\.weight", "vilbert.text_embeddings.task_embeddings.weight")
-        if config.num_task_tokens
-        else drop(r"bert\.embeddings\.task_embeddings\.weight", "the config has no task_specific_tokens"),
+        *_task_token_rules(config),
         Rule(r"bert\.encoder\.layer\.(\d+\..+)", r"vilbert.encoder.text_layers.\1"),
         *_gate_rules(config),
         Rule(r"bert\.encoder\.v_layer\.(\d+\..+)", r"vilbert.encoder.visual_layers.\1"),
@@ -153,15 +168,12 @@ def vilbert_rules(config: ViLBertConfig) -> list[Rule]:
         Rule(rf"{layer}v_(intermediate|output)\.(dense|LayerNorm)\.{WEIGHT}", rf"{ours}visual_\2.\3.\4"),
         Rule(rf"{layer}t_(intermediate|output)\.(dense|LayerNorm)\.{WEIGHT}", rf"{ours}text_\2.\3.\4"),
         *head_rules(),
-        Rule(
-            rf"cls\.imagePredictions\.decoder\.{WEIGHT}",
-            rf"cls.region_predictions.decoders.{next(iter(config.region_targets))}.\1",
-        ),
+        region_decoder(next(iter(config.region_targets))),
     ]
 
 
 def vilbert_and_task_rules(config: ViLBertConfig, original: OriginalConfig) -> list[Rule]:
-    """All names of vilbert_beta and vilbert-multi-task, fine-tuned checkpoints included.
+    """All names of vilbert_beta and vilbert-multi-task but the task heads.
 
     Args:
         config: Our configuration.
@@ -170,13 +182,19 @@ def vilbert_and_task_rules(config: ViLBertConfig, original: OriginalConfig) -> l
     Returns:
         The rules.
     """
-    return [*vilbert_rules(config), *VILBERT_TASK_HEADS]
+    return [*vilbert_rules(config), WORD_SCORES]
+
+
+def _task_token_rules(config: ViLBertConfig) -> list[Rule]:
+    if not config.num_task_tokens:
+        return []
+    return [Rule(r"bert\.embeddings\.task_embeddings\.weight", "vilbert.text_embeddings.task_embeddings.weight")]
 
 
 def _gate_rules(config: ViLBertConfig) -> list[Rule]:
-    gates = r"bert\.encoder\.v_layer\.(\d+\.attention\.self)\.dyLinear_"
     if not config.dynamic_attention:
-        return [drop(rf"{gates}[qk]\.{WEIGHT}", "the config has no dynamic_attention")]
+        return []
+    gates = r"bert\.encoder\.v_layer\.(\d+\.attention\.self)\.dyLinear_"
     return [
         Rule(rf"{gates}q\.{WEIGHT}", r"vilbert.encoder.visual_layers.\1.query_gate.\2"),
         Rule(rf"{gates}k\.{WEIGHT}", r"vilbert.encoder.visual_layers.\1.key_gate.\2"),

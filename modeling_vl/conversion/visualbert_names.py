@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
-from .renaming import POSITION_IDS, TOKEN_HEAD, Rule, drop
-from .vilbert_names import WEIGHT
+from .rules import POSITION_IDS, TOKEN_HEAD, WEIGHT, Rule, drop
 
+TEXT_EMBEDDINGS = Rule(
+    r"bert\.embeddings\.((?:word|position|token_type)_embeddings\.weight|LayerNorm\.(?:weight|bias))",
+    r"visual_bert.embeddings.\1",
+)
 EMBEDDING_RULES = (
-    Rule(
-        r"bert\.embeddings\.((?:word|position|token_type)_embeddings\.weight|LayerNorm\.(?:weight|bias))",
-        r"visual_bert.embeddings.\1",
-    ),
+    TEXT_EMBEDDINGS,
     Rule(
         r"bert\.embeddings\.(token_type|position)_embeddings_visual\.weight",
         r"visual_bert.embeddings.visual_\1_embeddings.weight",
@@ -33,11 +33,18 @@ def visualbert_rules(config: VisualBertConfig) -> list[Rule]:
     additional = r"bert\.additional_layer\.(.+)"
     return [
         *EMBEDDING_RULES,
-        Rule(r"bert\.encoder\.layer\.(\d+\..+)", r"visual_bert.encoder.layer.\1"),
-        Rule(rf"bert\.pooler\.dense\.{WEIGHT}", r"visual_bert.pooler.dense.\1"),
         Rule(additional, r"visual_bert.additional_layer.\1")
         if config.bypass_transformer
         else drop(additional, "the config has no bypass_transformer"),
+        *shared_rules(),
+    ]
+
+
+def shared_rules() -> list[Rule]:
+    """Layers, pooler and text heads: plain BERT's names, which vilbert_beta's single-stream baseline has too."""
+    return [
+        Rule(r"bert\.encoder\.layer\.(\d+\..+)", r"visual_bert.encoder.layer.\1"),
+        Rule(rf"bert\.pooler\.dense\.{WEIGHT}", r"visual_bert.pooler.dense.\1"),
         *TOKEN_HEAD,
         Rule(rf"cls\.seq_relationship\.{WEIGHT}", r"cls.seq_relationship.\1"),
     ]

@@ -8,10 +8,11 @@ from typing import Any
 from configuration_vl.configuration_vilbert import ViLBertConfig
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
+from .code_base_heads import VOLTA_HEADS
 from .original_config import TEXT_FIELDS, OriginalConfig
-from .renaming import CodeBase, Rule, drop_copy
-from .task_heads import VOLTA_TASK_HEADS
-from .vilbert_names import VISUAL_FIELDS, WEIGHT, embedding_rules, head_rules
+from .renaming import CodeBase
+from .rules import WEIGHT, Rule, drop, drop_copy
+from .vilbert_names import VISUAL_FIELDS, embedding_rules, head_rules
 from .visualbert_names import EMBEDDING_RULES
 from .volta_sublayers import check_widths, coattention_width, read_one_stream, read_two_streams
 
@@ -31,7 +32,7 @@ REGION_TARGET_NAMES = {
 _UNUSED_KEYS = {
     "bert_layer2attn_sublayer": "where the layers of a BERT go when training starts",
     "bert_layer2ff_sublayer": "where the layers of a BERT go when training starts",
-    "clf_hidden_size": "a width of the heads of fine-tuned tasks",
+    "clf_hidden_size": "read off the weights of the head",
     "do_lower_case": "an option of the tokenizer",
     "fixed_layers": "how to train, not what the model computes",
     "model": "the tokenizer's name",
@@ -138,7 +139,8 @@ def _rules(config: ViLBertConfig | VisualBertConfig, original: OriginalConfig) -
         )
         for target in config.region_targets
     ]
-    return [*rules, *head_rules(), *decoders, *VOLTA_TASK_HEADS]
+    answers = "the answer head of LXMERT-style pre-training, which these models do not have"
+    return [*rules, *head_rules(), *decoders, drop(r"cls\.qaPredictions\..+", answers)]
 
 
 def _layer_rules(sublayer: int, twin: str, attention: str, intermediate: str, output: str) -> list[Rule]:
@@ -191,5 +193,5 @@ def _visualbert_rules(original: OriginalConfig) -> list[Rule]:
     return rules
 
 
-VOLTA = CodeBase(NAME, config_from_volta, _rules)
+VOLTA = CodeBase(NAME, config_from_volta, _rules, VOLTA_HEADS)
 """Row 0 of its alignment head is the match."""

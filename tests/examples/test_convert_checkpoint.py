@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForPreTraining, AutoProcessor, BertTokenizer
 
 import modeling_vl
-from tests.modeling_vl.conversion.small_checkpoints import checkpoint, code_base_name, convert_small
+from tests.modeling_vl.conversion.small_checkpoints import FINE_TUNED, checkpoint, code_base_name, convert_small
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "convert_checkpoint.py"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "dog"]
@@ -115,3 +115,83 @@ def test_what_does_not_fit_is_reported_and_nothing_is_written(tmp_path, run_here
     assert "ConversionError: the checkpoint does not fit vilbert_beta" in status
     assert "unexpected  surprise" in status
     assert not output.exists()
+
+
+@pytest.fixture
+def fine_tuned(tmp_path):
+    """Writes a fine-tuned checkpoint; the script's arguments that name it."""
+
+    def write(kind):
+        config, state = checkpoint(kind, FINE_TUNED)
+        torch.save(state, tmp_path / "w.bin")
+        (tmp_path / "c.json").write_text(json.dumps(config))
+        return (
+            *("--source", code_base_name(kind), "--checkpoint", tmp_path / "w.bin", "--config", tmp_path / "c.json"),
+            *("--output", tmp_path / "out"),
+        )
+
+    return write
+
+
+def load_as_the_card_says(folder):
+    """The model that the code in the folder's card loads."""
+    code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    names = {}
+    exec(code.replace("this folder", str(folder)), names)
+    return names["model"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "head", "expected"),
+    [
+        ("vilbert_multi_task", "vqa", None, modeling_vl.ViLBertForVisualQuestionAnswering),
+        ("vilbert_multi_task", "multi_task", None, modeling_vl.ViLBertForMultiTask),
+        ("volta_visualbert", "referring_expressions", "TASK18", modeling_vl.VisualBertForRegionGrounding),
+        ("mmf_visualbert", "nlvr2", None, modeling_vl.VisualBertForSequenceClassification),
+        ("uclanlp", "masked_lm", None, modeling_vl.VisualBertForMaskedLM),
+        ("mmf_visualbert", None, None, modeling_vl.VisualBertModel),
+    ],
+)
+def test_a_task_gives_a_folder_that_loads_as_its_card_says(kind, task, head, expected, fine_tuned, run_here, tmp_path):
+    arguments = fine_tuned(kind)
+    arguments += ("--task", task) if task else ()
+    arguments += ("--head", head) if head else ()
+    assert run_here(*arguments)[0] == 0
+    model = load_as_the_card_says(tmp_path / "out")
+    assert type(model) is expected
+    stored = model.state_dict()
+    wanted = convert_small(kind, *checkpoint(kind, FINE_TUNED), task=task, entry=head)
+    assert {name for name in wanted.state if not torch.equal(stored[name], wanted.state[name])} == set()
+    beside = {"architectures": None, "dtype": None, "_name_or_path": None}
+    saved, given = (json.loads(c.to_json_string(use_diff=False)) | beside for c in (model.config, wanted.config))
+    assert saved == given
+
+
+def test_answers_have_the_names_of_the_labels_file(fine_tuned, vocabulary, run_here, tmp_path):
+    arguments = fine_tuned("vilbert_multi_task")
+    state = checkpoint("vilbert_multi_task", FINE_TUNED)[1]
+    answers = [f"answer {number}" for number in range(len(state["vil_prediction.logit_fc.3.bias"]))]
+    (tmp_path / "answers.txt").write_text("\n".join(answers) + "\n")
+    options = ("--task", "vqa", "--labels", tmp_path / "answers.txt", "--tokenizer", vocabulary)
+    assert run_here(*arguments, *options)[0] == 0
+    model = load_as_the_card_says(tmp_path / "out")
+    inputs = AutoProcessor.from_pretrained(tmp_path / "out")("a cat")
+    regions = torch.randn(1, 3, model.config.visual_embedding_dim)
+    locations = torch.rand(1, 3, model.config.visual_location_size)
+    [[best, second]] = model.predict(**inputs, visual_embeds=regions, visual_locations=locations, top_k=2)
+    assert {best["answer"], second["answer"]} <= set(answers)
+    assert best["score"] >= second["score"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--task", "vcr_qa"), "vilbert-multi-task has no head for task 'vcr_qa'; its tasks are vqa, gqa, nlvr2"),
+        (("--task", "vqa", "--head", "TASK1"), "no entry 'TASK1' can be chosen"),
+        (("--task", "vqa", "--labels", "nowhere.txt"), "No such file or directory: 'nowhere.txt'"),
+    ],
+)
+def test_tasks_and_heads_that_are_not_there(options, message, fine_tuned, run_here, tmp_path):
+    status, _ = run_here(*fine_tuned("vilbert_multi_task"), *options)
+    assert message in status
+    assert not (tmp_path / "out").exists()

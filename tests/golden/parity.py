@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from tests.golden import vilbert_outputs, visualbert_outputs, volta_outputs
+from tests.golden import classifier_outputs, task_outputs, vilbert_outputs, visualbert_outputs, volta_outputs
 from tests.golden.fixtures import GoldenFile
 from tests.golden.harness import Case, Comparison, Ours, compare
 
@@ -26,9 +27,23 @@ VILBERT = Outputs(vilbert_outputs.vilbert_outputs, vilbert_outputs.NOT_COMPARED)
 VISUALBERT = Outputs(visualbert_outputs.visualbert_outputs, visualbert_outputs.NOT_COMPARED)
 VOLTA = Outputs(volta_outputs.volta_outputs, volta_outputs.NOT_COMPARED)
 
+CLASSIFIERS = classifier_outputs.NOT_COMPARED
+
+TASKS = {
+    r"(vilbert|volta)_\w+ForVLTasks": Outputs(task_outputs.task_outputs, task_outputs.NOT_COMPARED),
+    r"mmf_\w+ForClassification_\w+": Outputs(classifier_outputs.mmf_outputs, CLASSIFIERS),
+    r"uclanlp_(?!\w*pretraining)\w+|hf_(?!\w*(Model|ForPreTraining)$)\w+": Outputs(
+        classifier_outputs.visualbert_task_outputs, CLASSIFIERS
+    ),
+}
+"""Files of fine-tuned tasks by their names."""
+
 
 def outputs_of(golden: GoldenFile) -> Outputs:
     """How a golden file's numbers are made."""
+    for pattern, outputs in TASKS.items():
+        if re.fullmatch(pattern, golden.name):
+            return outputs
     if golden.code_base == "volta":
         return VOLTA
     return VILBERT if "_vilbert" in f"_{golden.name}" else VISUALBERT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch.nn.functional import pad
 from modeling_vl.losses import IGNORE_INDEX
 from modeling_vl.outputs import ViLBertModelOutput
 from modeling_vl.streams import Pass, Stream
-from tests.golden.harness import Case, Ours, base_model
+from tests.golden.harness import Case, Ours, base_model, by_rules
 
 INPUTS = {
     "input_ids": "input_ids",
@@ -154,11 +153,7 @@ def recorded_outputs(
         r"all_encoded_layers\.pooled_output_v": lambda: Ours("pooled", base.visual_pooler(last_regions)),
     }
     rules |= _first_coattention_alone(case, states, text_mask, visual_mask)
-    for name in case.outputs:
-        for pattern, rule in rules.items():
-            match = re.fullmatch(pattern, name)
-            if match:
-                yield name, rule(*(int(group) for group in match.groups() if group is not None))
+    yield from by_rules({name: name for name in case.outputs}, rules)
 
 
 def _first_coattention_alone(

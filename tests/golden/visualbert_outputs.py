@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from modeling_vl.outputs import PreTrainingOutput, VisualBertModelOutput
-from tests.golden.harness import Case, Ours, base_model
+from tests.golden.harness import Case, Ours, base_model, by_rules
 from tests.golden.vilbert_outputs import ours_labels
 
 INPUTS = {
@@ -91,13 +90,7 @@ def _forward_pass(case: Case, inputs: dict[str, Tensor | None], prefix: str) -> 
         mask = torch.cat((mask, inputs["visual_attention_mask"]), dim=1)
     rules = state_rules(case, inputs["attention_mask"], mask, states)
     rules |= {} if heads is None else head_rules(case, heads, mask, prefix)
-    for name in stored:
-        plain = name.replace(prefix, "", 1) if prefix else name
-        for pattern, rule in rules.items():
-            match = re.fullmatch(pattern, plain)
-            if match:
-                yield name, rule(*(int(group) for group in match.groups() if group is not None))
-                break
+    yield from by_rules({name: name.replace(prefix, "", 1) for name in stored}, rules)
 
 
 def _prefix(name: str) -> str:

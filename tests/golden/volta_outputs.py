@@ -18,7 +18,7 @@ from modeling_vl.conversion.volta import REGION_TARGET_NAMES
 from modeling_vl.conversion.volta_sublayers import LISTS
 from modeling_vl.losses import IGNORE_INDEX
 from modeling_vl.outputs import PreTrainingOutput
-from tests.golden.harness import Case, Ours, Recorder, base_model, padded
+from tests.golden.harness import Case, Ours, Recorder, base_model, by_rules, padded
 from tests.golden.vilbert_outputs import INPUTS, ours_labels
 
 NOT_COMPARED: dict[str, str] = {}
@@ -63,30 +63,24 @@ def volta_outputs(case: Case) -> Iterator[tuple[str, Ours]]:
 
     pooled = states.pooler_output, states.visual_pooler_output
     rules: dict[str, Callable[..., Ours]] = {
-        r"encoded_layers_([tv])\.(\d+)": lambda stream, index: state(stream, int(index)),
+        r"encoded_layers_([tv])\.(\d+)": state,
         r"sequence_output_([tv])": lambda stream: state(stream, max(sublayers) + 1),
-        r"attention_([tv])\.sublayer(\d+)\.(intra|inter)_attn": lambda stream, n, kind: attention(
-            stream, int(n), kind
-        ),
+        r"attention_([tv])\.sublayer(\d+)\.(intra|inter)_attn": attention,
         r"pooled_output_([tv])": lambda stream: Ours("pooled", pooled[stream == "v"]),
         r"pooled_output": lambda: Ours("pooled", _fused(model.config.fusion_method, *pooled)),
         r"prediction_scores_t": lambda: Ours("logits", output.prediction_logits[:, : text_mask.shape[1]], text_mask),
         r"prediction_scores_v\.(\d)": lambda target: Ours(
-            "logits", output.region_logits[REGION_TARGET_NAMES[target]], visual_mask
+            "logits", output.region_logits[REGION_TARGET_NAMES[str(target)]], visual_mask
         ),
         r"seq_relationship_score": lambda: Ours("pooled", output.seq_relationship_logits),
         **_loss_rules(case, output),
     }
-    for name in case.outputs:
-        for pattern, rule in rules.items():
-            match = re.fullmatch(pattern, name)
-            if match:
-                yield name, rule(*match.groups())
+    yield from by_rules({name: name for name in case.outputs}, rules)
 
 
 def _loss_rules(case: Case, output: PreTrainingOutput) -> dict[str, Callable[..., Ours]]:
-    def weighted(target: str) -> Ours:
-        name = REGION_TARGET_NAMES[target]
+    def weighted(target: int) -> Ours:
+        name = REGION_TARGET_NAMES[str(target)]
         return Ours("loss", case.plain.config.region_targets[name] * output.region_losses[name])
 
     return {

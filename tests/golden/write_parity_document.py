@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -22,21 +24,32 @@ from tests.golden.parity import compare_file
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "parity.md"
 COMMAND = "GOLDEN_FIXTURES=folder python -m tests.golden.write_parity_document"
-KINDS = ("states", "attention", "pooled", "logits", "loss")
+KINDS = {
+    "states": "states",
+    "attention": "attention",
+    "pooled": "pooled",
+    "logits": "logits",
+    "scores": "logits",
+    "loss": "losses",
+}
+"""Columns by kinds of output."""
+COLUMNS = tuple(dict.fromkeys(KINDS.values()))
 
 INTRODUCTION = """# Parity with the original code
 
 Golden files hold weights, inputs and outputs of six public code bases. Their weights are converted by
 `modeling_vl.conversion`, and the converted models' numbers are held against the stored ones in float32 on one thread:
 every state, attention map, pooled vector, logit and loss within {tolerance:g}, under each attention backend, padded
-and packed. An output that is stored and neither compared nor listed below fails the test. This document is written by
+and packed. A loss so large that float32 has no steps as small as that is compared as the mean it sums up. An output
+that is stored and neither compared nor listed below fails the test. This document is written by
 
     {command}
 
 and was written with torch {torch}, transformers {transformers}, Python {python} on {machine}.
 
 Padded runs are compared at every place, padding included; packed runs at real words and regions, and their padding
-must be exactly zero. Attention weights exist under the eager backend only: asking for them switches any other to it.
+must be exactly zero. Scores of regions are compared at real regions; those of padding must be hopeless. Attention
+weights exist under the eager backend only: asking for them switches any other to it.
 
 ## Largest absolute differences
 
@@ -58,6 +71,17 @@ DELIBERATE = """## Different on purpose
   every state; the stored ones are found among them, and their pooled vectors follow from them.
 * MMF hands task ids to the argument that means positions; ours takes `position_ids` and gives the same numbers.
 * With `model: roberta` vilbert-multi-task overwrites the positions again and computes what `bert` computes. So do we.
+* `linguisic_logit`, a score for each word piece, is in vilbert_beta's and vilbert-multi-task's checkpoints; no task
+  reads it, and it is dropped by name.
+* vilbert-multi-task scores pairs of images whenever a batch is even and alignment when it is odd. Ours asks for the
+  task instead.
+* MMF's ViLBERT takes neighbouring rows for the two images of an NLVR2 statement, although its batch holds all first
+  images, then all second ones. Ours pairs the right ones (`scores_if_pairing_were_correct`); its classifier fed with
+  the wrong pairs gives MMF's `scores`.
+* The originals add -10000 to the score of a padded region, ours is the lowest number there is.
+* transformers' `VisualBertForQuestionAnswering` returns log-probabilities when it is given labels, and logits when
+  not. Ours returns logits.
+* vilbert_beta's `basebert.py` gives regions no position; ours adds a row of zeros.
 * VOLTA's ViLBERT may share a sub-layer between text and image. After conversion each stream has its own copy.
 """
 
@@ -78,16 +102,20 @@ def document(folder: Path) -> str:
     compared = [name for name in names if fixtures.code_base_of(name)]
     runs = [(backend, layout) for backend in BACKENDS for layout in LAYOUTS]
     rows, gradients = [], []
-    left_out: dict[str, Counter[str]] = defaultdict(Counter)
+    left_out: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    classes: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for name in tqdm(compared, desc="golden files", unit="file"):
         golden = fixtures.load(folder, name)
         results = [compare_file(golden, backend, layout) for backend, layout in runs]
-        kinds = Counter(comparison.kind for comparison in results[0] if comparison.difference is not None)
-        cells = [str(kinds[kind]) for kind in KINDS] + [_worst(result) for result in results]
+        compared_kinds = {c.name: KINDS[c.kind] for c in results[0] if c.difference is not None}
+        counts = Counter(compared_kinds.values())
+        cells = [str(counts[column]) for column in COLUMNS] + [_worst(result) for result in results]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
         for comparison in results[0]:
+            if comparison.by and KINDS[comparison.kind] == "logits":
+                classes[_head(name, comparison.name)].add(comparison.by)
             if comparison.difference is None:
-                left_out[comparison.reason][f"`{name}`: `{comparison.name.partition('.')[0]}`"] += 1
+                left_out[comparison.reason][name].append(f"`{comparison.name}`")
         if GRADIENTS in golden.meta:
             gradients.append(f"* `{name}`: {_gradients(golden)}")
     introduction = INTRODUCTION.format(
@@ -100,12 +128,33 @@ def document(folder: Path) -> str:
         columns=" | ".join(f"{backend}, {layout}" for backend, layout in runs),
         rules=" | ".join("---" for _ in runs),
     )
-    parts = [introduction + "\n".join(rows), _gradient_section(gradients), _left_out_section(left_out)]
+    parts = [introduction + "\n".join(rows), _classes_section(classes), _gradient_section(gradients)]
+    parts.append(_left_out_section(left_out))
     return "\n\n".join([*parts, _files_section(names, compared), DELIBERATE])
 
 
 def _worst(comparisons: list[Comparison]) -> str:
     return f"{max(c.difference for c in comparisons if c.difference is not None):.1e}"
+
+
+def _head(name: str, output: str) -> tuple[str, str, str]:
+    """Code base, class and head of a stored output, without what tells one set of inputs from another."""
+    return fixtures.code_base_of(name), re.sub(r".*?_[A-Z]_", "", name), output.rpartition(".")[2]
+
+
+def _classes_section(classes: dict[tuple[str, str, str], set[str]]) -> str:
+    lines = [
+        "## Which of our classes computes which head",
+        "",
+        "A fine-tuned checkpoint is converted once for each of its heads.",
+        "",
+        "| code base | its class or head type | stored output | our classes |",
+        "| --- | --- | --- | --- |",
+    ]
+    for head, names in sorted(classes.items()):
+        code_base, kind, output = head
+        lines.append(f"| {code_base} | `{kind}` | `{output}` | {', '.join(f'`{name}`' for name in sorted(names))} |")
+    return "\n".join(lines)
 
 
 def _gradients(golden: fixtures.GoldenFile) -> str:
@@ -128,11 +177,11 @@ def _gradient_section(lines: list[str]) -> str:
     )
 
 
-def _left_out_section(left_out: dict[str, Counter[str]]) -> str:
+def _left_out_section(left_out: Mapping[str, Mapping[str, list[str]]]) -> str:
     lines = ["## Stored outputs that are not compared"]
     for reason, outputs in left_out.items():
         lines += ["", f"{reason[0].upper()}{reason[1:]}:", ""]
-        lines += [f"* {name} ({count})" for name, count in sorted(outputs.items())]
+        lines += [f"* `{name}`: {', '.join(found)}" for name, found in sorted(outputs.items())]
     return "\n".join(lines)
 
 

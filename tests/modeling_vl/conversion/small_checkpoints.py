@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from modeling_vl.conversion import CODE_BASES, Conversion, convert
@@ -16,12 +18,24 @@ NAMES = {
     "mmf_visualbert": "mmf_visualbert_B_VisualBERTForPretraining",
     "uclanlp": "uclanlp_visualbert_B_pretraining",
     "transformers": "hf_visualbert_B_VisualBertForPreTraining",
+    "vilbert_beta_base": "vilbert_beta_base_B_BaseBertForVLTasks",
 }
+"""Checkpoints with pre-training heads, or none."""
+
+FINE_TUNED = {
+    "vilbert_beta_base": NAMES["vilbert_beta_base"],
+    "vilbert_multi_task": "vilbert_mt_A_VILBertForVLTasks",
+    "volta_visualbert": "volta_visualbert_B_BertForVLTasks",
+    "mmf_visualbert": "mmf_visualbert_B_VisualBERTForClassification_nlvr2",
+    "uclanlp": "uclanlp_visualbert_B_flickr",
+    "transformers": "hf_visualbert_B_VisualBertForRegionToPhraseAlignment",
+}
+"""Checkpoints with task heads."""
 
 
-def checkpoint(kind: str) -> tuple[dict, dict[str, Tensor]]:
-    """Config and weights, a fresh copy of both."""
-    golden = fixtures.load(fixtures.COMMITTED, NAMES[kind])
+def checkpoint(kind: str, names: dict[str, str] = NAMES) -> tuple[dict, dict[str, Tensor]]:
+    """Config and weights of one of `NAMES` or `FINE_TUNED`, a fresh copy of both."""
+    golden = fixtures.load(fixtures.COMMITTED, names[kind])
     return dict(golden.config), {name: tensor.clone() for name, tensor in golden.weights.items()}
 
 
@@ -30,6 +44,8 @@ def code_base_name(kind: str) -> str:
     return kind if kind in CODE_BASES else kind.partition("_")[0]
 
 
-def convert_small(kind: str, config: dict, state: dict[str, Tensor], match_row: int | None = None) -> Conversion:
-    """Convert a checkpoint of one of `NAMES`."""
-    return convert(CODE_BASES[code_base_name(kind)], config, state, match_row)
+def convert_small(
+    kind: str, config: dict, state: dict[str, Tensor], match_row: int | None = None, **options: Any
+) -> Conversion:
+    """Convert such a checkpoint."""
+    return convert(CODE_BASES[code_base_name(kind)], config, state, match_row, **options)

@@ -112,6 +112,13 @@ def test_yaml_configs(tmp_path):
     assert read_config_file(path) == {"model_config": {"visual_bert": {"visual_embedding_dim": 1024}}}
 
 
+@pytest.mark.parametrize("text", ["1e-12", "1.0e-12", "1E-12", "+1.e-12", "0.01e-10"])
+def test_numbers_with_an_exponent_are_numbers_as_in_mmf(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"layer_norm_eps: {text}\nname: 1e-12 or so\nquoted: '1e-12'\n")
+    assert read_config_file(path) == {"layer_norm_eps": 1e-12, "name": "1e-12 or so", "quoted": "1e-12"}
+
+
 @pytest.mark.parametrize(("name", "text"), [("c.json", "{"), ("c.json", "[1]"), ("c.yaml", "a: [")])
 def test_unreadable_configs(tmp_path, name, text):
     (tmp_path / name).write_text(text)

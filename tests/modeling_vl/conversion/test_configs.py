@@ -10,6 +10,7 @@ from modeling_vl.conversion import (
     config_from_transformers,
     config_from_uclanlp,
     config_from_vilbert_beta,
+    config_from_vilbert_beta_base,
     config_from_vilbert_multi_task,
     config_from_volta,
 )
@@ -138,6 +139,17 @@ def test_options_of_vilbert_multi_task():
     assert original.unknown == []
 
 
+def test_the_single_stream_baseline_reads_boxes_and_has_a_layer_norm_for_each_side():
+    config, original = config_from_vilbert_beta_base({**BERT_BASE, "v_initializer_range": 0.02, "novelty": 1})
+    assert (config.visual_location_size, config.separate_layer_norms, config.visual_token_type_id) == (5, True, 1)
+    assert (config.visual_embedding_dim, config.num_region_classes) == (2048, 1601)
+    assert (config.region_targets, config.global_region, config.pooler_act) == ({"kl": 1.0}, "first", "tanh")
+    assert list(original.unused) == ["v_initializer_range"]
+    assert original.unknown == ["novelty"]
+    with pytest.raises(ValueError, match=r"vilbert_beta basebert\.py config lacks hidden_size"):
+        config_from_vilbert_beta_base({key: value for key, value in BERT_BASE.items() if key != "hidden_size"})
+
+
 def test_mmf_has_epsilons_of_its_own_a_free_decoder_and_no_global_region():
     config, _ = config_from_mmf({**SIX_CONNECT, "layer_norm_eps": 1e-5})
     assert isinstance(config, ViLBertConfig)
@@ -148,6 +160,15 @@ def test_mmf_has_epsilons_of_its_own_a_free_decoder_and_no_global_region():
     )
     assert not config.tie_word_embeddings
     assert config.global_region is None
+
+
+def test_a_full_mmf_config_says_which_model_it_describes():
+    assert isinstance(config_from_mmf({"model_config": {"vilbert": SIX_CONNECT}})[0], ViLBertConfig)
+    assert isinstance(config_from_mmf({"model_config": {"visual_bert": None}})[0], VisualBertConfig)
+    with pytest.raises(ValueError, match="mmf config lacks v_feature_size, .*: give the config that the checkpoint"):
+        config_from_mmf({"model_config": {"vilbert": {"training_head_type": "classification", "num_labels": 2}}})
+    with pytest.raises(ValueError, match="describes mmbt; vilbert and visual_bert are converted"):
+        config_from_mmf({"model_config": {"mmbt": {}}, "training": {}})
 
 
 def test_volta_options_of_a_small_vilbert():

@@ -13,9 +13,10 @@ from tests.modeling_vl.conversion.small_checkpoints import NAMES, checkpoint, co
 @pytest.mark.parametrize("kind", NAMES)
 def test_every_name_is_accounted_for_once(kind):
     config, state = checkpoint(kind)
+    norms = sum(name.endswith("weight_g") for name in state)
     report = convert_small(kind, config, state).report
     assert report.complete
-    assert len(report.renamed) + len(report.dropped) == len(state)
+    assert len(report.renamed) + len(report.dropped) == len(state) - norms
     assert len(set(report.renamed.values())) == len(report.renamed)
     assert all(report.dropped.values())
     assert report.unknown_config == []
@@ -114,6 +115,28 @@ def test_a_free_decoder_is_kept_and_untied():
     assert any("tie_word_embeddings=False" in note for note in free.report.notes)
 
 
+def test_options_that_no_config_file_has_are_seen_by_the_weights():
+    """12-in-1's task tokens come from the command line of its training script."""
+    config, state = checkpoint("vilbert_multi_task")
+    options = ("task_specific_tokens", "dynamic_attention")
+    assert all(config[option] for option in options)
+    told = convert_small("vilbert_multi_task", config, state)
+    silent = {key: value for key, value in config.items() if key not in options}
+    seen = convert_small("vilbert_multi_task", silent, {f"module.{name}": state[name] for name in state})
+    assert seen.config.to_dict() == told.config.to_dict()
+    torch.testing.assert_close(seen.state, told.state, atol=0, rtol=0)
+    assert "task_specific_tokens=True: the weights show it, the config does not say" in seen.report.notes
+    assert not any("weights show" in note for note in told.report.notes)
+
+    off = convert_small("vilbert_multi_task", {**silent, "task_specific_tokens": False}, state)
+    assert (off.config.num_task_tokens, off.config.dynamic_attention) == (0, True)
+    reason = "the config says task_specific_tokens is False"
+    assert off.report.dropped["bert.embeddings.task_embeddings.weight"] == reason
+
+    with pytest.raises(ConversionError, match=r"unexpected: bert\.embeddings\.task_embeddings\.weight"):
+        convert_small("vilbert_beta", {**silent, "dynamic_attention": True}, state)
+
+
 def test_copies_that_differ_are_an_error():
     config, state = checkpoint("volta_visualbert")
     state["bert.encoder.layer.0.attention_self.v_query.weight"] += 1
@@ -136,16 +159,6 @@ def test_the_row_that_means_a_match():
             match = trained if given is None else given
             assert torch.equal(rows[0], state[name][match])
             assert torch.equal(rows[1], state[name][1 - match])
-
-
-def test_task_heads_are_dropped_by_name():
-    config, state = checkpoint("vilbert_beta")
-    state["vil_prediction.main.0.weight_g"] = torch.tensor(2.0)
-    state["vil_prediction.main.0.weight_v"] = torch.ones(2, 2)
-    state["vision_logit.weight"] = torch.zeros(1, 2)
-    report = convert_small("vilbert_beta", config, state).report
-    assert report.dropped["vil_prediction.main.0.weight"] == report.dropped["vision_logit.weight"]
-    assert "fine-tuned task" in report.dropped["vision_logit.weight"]
 
 
 def test_the_report_tells_everything():
