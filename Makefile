@@ -21,7 +21,7 @@ TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 help:  ## List the targets
 	@sed -n 's/^\([a-z][a-z]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/demo.stamp  ## Pre-train both models on the built-in scenes and measure them (at most 10 minutes on 2 cores)
+demo: $(VENV)/demo.stamp  ## Pre-train both models on the built-in scenes and measure them (about 10 minutes on 2 free cores)
 	HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python examples/run_demo.py
 
 test: $(VENV)/dev.stamp  ## Run all tests (at most 12 minutes on 2 cores)
@@ -31,7 +31,7 @@ style: $(VENV)/dev.stamp  ## Format the code and mend what ruff can mend
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-check: $(VENV)/dev.stamp  ## Check format, lint, docstrings, floors and declared dependencies
+check: $(VENV)/dev.stamp  ## Check format, lint, docstrings, rooms and declared dependencies
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(TEST_ENV) $(RUN) pytest tests/test_docstrings.py tests/test_floors.py tests/test_install.py

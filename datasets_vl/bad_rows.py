@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
 OnError = Literal["raise", "skip"]
+
+
+class RowPlace(NamedTuple):
+    """Where a row of a raw source stands.
+
+    Attributes:
+        file: The raw file.
+        location: Line or key in the file; empty when the file is the row.
+    """
+
+    file: str
+    location: str
+
+    def __str__(self) -> str:
+        return ", ".join(part for part in self if part)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +39,14 @@ class BadRow:
     image_id: str | None
     reason: str
 
+    @property
+    def place(self) -> RowPlace:
+        """Where it stands."""
+        return RowPlace(self.file, self.location)
+
     def __str__(self) -> str:
-        place = ", ".join(part for part in (self.file, self.location) if part)
         image = "" if self.image_id is None else f", image {self.image_id!r}"
-        return f"{place}{image}: {self.reason}"
+        return f"{self.place}{image}: {self.reason}"
 
 
 class BadRowError(ValueError):
@@ -43,3 +62,6 @@ class BadRowError(ValueError):
     def __init__(self, row: BadRow) -> None:
         super().__init__(row)
         self.row = row
+
+    def __str__(self) -> str:
+        return f"{self.row}; mend the row, or leave bad ones out and list them: on_error='skip' (--on-error skip)"

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm.auto import tqdm
 
-from datasets_vl.bad_rows import BadRow, BadRowError, OnError
+from datasets_vl.bad_rows import BadRow, BadRowError, OnError, RowPlace
 from datasets_vl.manifest import Manifest, ShardInfo, shard_name, write_manifest, write_whole
 from datasets_vl.parquet import RegionFeaturesMetadata, ShardFile
 from datasets_vl.private_folder import private_folder, sole_writer
@@ -318,29 +318,34 @@ def _check_that_most_agree(
 
 
 def _without_duplicates(maker: ShardMaker, shards: list[MadeShard]) -> list[MadeShard]:
-    """Leave every image where it comes first."""
+    """Leave every image where it comes first in the source."""
     ids = [_image_ids(maker.folder / shard.info.name) for shard in shards]
     counts = pc.value_counts(pa.chunked_array(ids, pa.string()))
     repeated = set(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
     if not repeated:
         return shards
-    seen: dict[str, str] = {}
+    seen: dict[str, RowPlace] = {}
     result = []
     for shard, column in zip(shards, ids, strict=True):
         bad: dict[int, BadRow] = {}
-        for row, image_id in enumerate(column.to_pylist()):
-            if image_id not in repeated:
-                continue
-            place = f"row {row} of {shard.info.name}"
+        suspects = {row: image_id for row, image_id in enumerate(column.to_pylist()) if image_id in repeated}
+        places = _places_of(maker, shard) if suspects else []
+        for row, image_id in suspects.items():
             if image_id in seen:
-                reason = f"the image comes a second time, first as {seen[image_id]}"
-                bad[row] = BadRow(maker.conversion.source, place, image_id, reason)
+                reason = f"the image comes a second time, first in {seen[image_id]}"
+                bad[row] = BadRow(*places[row], image_id, reason)
             else:
-                seen[image_id] = place
+                seen[image_id] = places[row]
         if bad and maker.conversion.on_error == "raise":
             raise BadRowError(next(iter(bad.values())))
         result.append(_rewrite_without(maker, shard, bad) if bad else shard)
     return result
+
+
+def _places_of(maker: ShardMaker, shard: MadeShard) -> list[RowPlace]:
+    """Where the rows of a shard stand in the source."""
+    left_out = {row.place for row in shard.skipped}
+    return [place for place in maker.reader.places(shard.span) if place not in left_out]
 
 
 def _image_ids(path: Path) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -44,7 +45,8 @@ def run_in_processes(
     pending: collections.deque[Future[Any]] = collections.deque()
     try:
         for job in jobs:
-            pending.append(pool.submit(_run, method, job))
+            with _ctrl_c_held_back():
+                pending.append(pool.submit(_run, method, job))
             if len(pending) > 2 * num_proc:
                 yield pending.popleft().result()
         while pending:
@@ -57,9 +59,18 @@ def run_in_processes(
         pool.shutdown(cancel_futures=True)
 
 
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Processes that start meanwhile never see Ctrl-C, which a terminal sends to all: the parent answers for them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start(build: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers for all
     # A killed parent leaves its processes waiting for ever, or, worse, writing beside those of the next run.
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     _worker = build(*arguments)

@@ -1,21 +1,30 @@
-"""Convert raw region features to Parquet shards with a manifest.
+r"""Convert raw region features to Parquet shards with a manifest.
 
-Bottom-up-attention TSV files (ViLBERT, LXMERT, VOLTA), with names for what they hold:
+    --format  files of                                     class probabilities    object ids
+    tsv       bottom-up attention, ViLBERT, LXMERT, VOLTA  field cls_prob         field objects_id
+    npz       bottom-up-attention.pytorch                  no                     yes
+    npy       vilbert-multi-task                           yes                    yes
+    lmdb      ViLBERT, vilbert-multi-task, VOLTA           as in the rows it was made of
+    h5        VOLTA                                        no                     yes
+    uniter    UNITER                                       yes                    no
+
+docs/formats.md has all fields. Class probabilities are what ViLBERT's masked regions are learnt from by default.
+
+TSV files, with names for what they hold, in four processes:
 
     python examples/convert_region_features.py train2014_obj36.tsv coco_train --format tsv \
         --detector "bottom-up attention" --box-policy "36 fixed" --num-proc 4
 
-MILVLG's NPZ folders; here row 0 of every file is the whole image, and bad files are left out and listed:
+NPZ files in which row 0 is the whole image; bad ones are left out and listed:
 
     python examples/convert_region_features.py features flickr8k --format npz --global-region --on-error skip
 
-vilbert-multi-task's NPY folders, LMDB data bases and VOLTA's HDF5 files (these two need `modeling-vl[formats]`):
+LMDB and HDF5 need the packages of `pip install "modeling-vl[formats]"`:
 
-    python examples/convert_region_features.py npy_folder out --format npy
     python examples/convert_region_features.py coco_trainval.lmdb out --format lmdb
     python examples/convert_region_features.py train_boxes36.h5 out --format h5
 
-UNITER's NPZ folders, whose boxes need a table of image sizes (CSV `image_id,width,height`, or JSON):
+UNITER's boxes need a table of image sizes (CSV `image_id,width,height`, or JSON):
 
     python examples/convert_region_features.py npz_folder out --format uniter --image-sizes sizes.csv
 
@@ -29,16 +38,15 @@ An interrupted run goes on when it is started again with the same arguments.
 from __future__ import annotations
 
 import argparse
-import sys
 
-from datasets_vl.convert import Conversion, convert
-from datasets_vl.manifest import MANIFEST_NAME
-from datasets_vl.readers import READERS
+from datasets_vl.command_line import CommandLine, tells_mistakes
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from datasets_vl.readers import READERS
+
+    parser = CommandLine(__doc__)
     parser.add_argument("source", help="raw file or folder")
     parser.add_argument("folder", help="where the shards and the manifest go")
     parser.add_argument("--format", required=True, choices=list(READERS))
@@ -66,30 +74,27 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Convert, then say what was written and what was left out."""
-    arguments = parse_arguments()
-    try:
-        conversion = Conversion(
-            source=arguments.source,
-            format=arguments.format,
-            shard_size=arguments.shard_size,
-            on_error=arguments.on_error,
-            feature_dtype=arguments.dtype,
-            feature_dim=arguments.feature_dim,
-            num_classes=arguments.num_classes,
-            append_box_numbers=arguments.append_box_numbers,
-            has_global_region=arguments.global_region,
-            detector=arguments.detector,
-            box_policy=arguments.box_policy,
-            fields=tuple(arguments.fields.split(",")) if arguments.fields else None,
-            image_sizes=arguments.image_sizes,
-        )
-        manifest = convert(conversion, arguments.folder, num_proc=arguments.num_proc)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; start again with the same arguments to go on")
+def convert_source(arguments: argparse.Namespace) -> None:
+    """Convert what the `arguments` name, then say what was written and what was left out."""
+    from datasets_vl.convert import Conversion, convert
+    from datasets_vl.manifest import MANIFEST_NAME
+
+    conversion = Conversion(
+        source=arguments.source,
+        format=arguments.format,
+        shard_size=arguments.shard_size,
+        on_error=arguments.on_error,
+        feature_dtype=arguments.dtype,
+        feature_dim=arguments.feature_dim,
+        num_classes=arguments.num_classes,
+        append_box_numbers=arguments.append_box_numbers,
+        has_global_region=arguments.global_region,
+        detector=arguments.detector,
+        box_policy=arguments.box_policy,
+        fields=tuple(arguments.fields.split(",")) if arguments.fields else None,
+        image_sizes=arguments.image_sizes,
+    )
+    manifest = convert(conversion, arguments.folder, num_proc=arguments.num_proc)
     metadata = manifest.metadata
     print(
         f"{manifest.num_rows} images with {metadata.feature_dim} numbers a region in {len(manifest.shards)} shards,"
@@ -97,6 +102,16 @@ def main() -> None:
     )
     for row in manifest.skipped[:10]:
         print(f"  left out: {row}")
+
+
+def main() -> None:
+    """Read the command line and convert."""
+    # The functions import what they need themselves: Ctrl-C is then told in one line from the first moment on.
+    with tells_mistakes(
+        ImportError, OSError, RuntimeError, ValueError,
+        interrupted="interrupted; start again with the same arguments to go on",
+    ):  # fmt: skip
+        convert_source(parse_arguments())
 
 
 if __name__ == "__main__":

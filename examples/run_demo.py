@@ -9,7 +9,8 @@
 5. draws which regions the words of a caption look at.
 
 Every step is a command that works on real data as well; each is printed before it runs. A second start goes on where
-the first was stopped. `--output` then holds `results.md`, `results.json` and `attention.png`.
+the first was stopped: the scenes are drawn again, and where they are the same as before, a step whose result is newer
+than what it is made from is left out. `--output` then holds `results.md`, `results.json` and `attention.png`.
 """
 
 from __future__ import annotations
@@ -23,20 +24,18 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from tqdm.auto import tqdm
-from transformers import AutoModelForPreTraining, AutoProcessor
 
-import modeling_vl  # noqa: F401  registers the Auto classes
-from datasets_vl.local import LocalRegions
-from datasets_vl.scene_captions import SceneCaption, describe
-from datasets_vl.scene_rendering import render
-from datasets_vl.scenes import Scene, make_scene
-from training_vl.attention_picture import attention_of_words, draw_attention
-from training_vl.training_log import read_log
-from training_vl.word_tokenizer import save_word_tokenizer
-from training_vl.zero_shot import Table
+from datasets_vl.command_line import CommandLine, tells_mistakes
+
+if TYPE_CHECKING:
+    from datasets_vl.local import LocalRegions
+    from datasets_vl.scene_captions import SceneCaption
+    from datasets_vl.scenes import Scene
+    from training_vl.zero_shot import Table
 
 EXAMPLES = Path(__file__).resolve().parent
 MODELS = {"ViLBERT": "vilbert", "VisualBERT": "visualbert"}
@@ -72,6 +71,19 @@ def run(script: str, *arguments: object) -> None:
         sys.exit(f"the demo stopped: {script} ended with exit code {finished.returncode}")
 
 
+def is_done(result: Path, *made_from: Path) -> bool:
+    """Whether `result` is there and newer than all it is `made_from`; if so, this is said."""
+    done = result.is_file() and all(result.stat().st_mtime_ns > source.stat().st_mtime_ns for source in made_from)
+    if done:
+        print(f"{result} is done already", flush=True)
+    return done
+
+
+def shards(folder: Path, split: str) -> Path:
+    """Where the region features of a `split` go, below `folder`."""
+    return folder / "regions" / split
+
+
 def prepare(folder: Path, num_train: int, num_val: int, seed: int) -> None:
     """Write the scenes in raw formats, convert them, and make a tokenizer of their words.
 
@@ -81,13 +93,14 @@ def prepare(folder: Path, num_train: int, num_val: int, seed: int) -> None:
         num_val: Scenes to measure on.
         seed: Of the scenes.
     """
+    from training_vl.word_tokenizer import save_word_tokenizer
+
     raw = folder / "raw"
     run("make_scenes.py", raw, "--num-train", num_train, "--num-val", num_val, "--seed", seed)
     for split in ("train", "val"):
-        run(
-            "convert_region_features.py", raw / f"scenes_{split}.tsv", folder / "regions" / split, "--format", "tsv",
-            "--detector", "scenes",
-        )  # fmt: skip
+        source = raw / f"scenes_{split}.tsv"
+        if not is_done(shards(folder, split) / "manifest.json", source):
+            run("convert_region_features.py", source, shards(folder, split), "--format", "tsv", "--detector", "scenes")
     save_word_tokenizer(raw / "dataset_scenes.json", folder / "tokenizer")
 
 
@@ -100,13 +113,17 @@ def pretrain(folder: Path) -> None:
     config = EXAMPLES / "accelerate_configs" / "cpu_1.yaml"
     launcher = ("-m", "accelerate.commands.launch", "--config_file", str(config))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    captions = folder / "raw" / "dataset_scenes.json"
+    manifests = [shards(folder, split) / "manifest.json" for split in ("train", "val")]
     with ExitStack() as stack:
-        runs = {}
+        runs: list[PreTraining] = []
         for title, name in MODELS.items():
             recipe = EXAMPLES / "recipes" / f"demo_{name}.yaml"
+            if is_done(model_file(folder, name), recipe, captions, *manifests):
+                continue
             words = command(
-                "run_pretraining.py", recipe, "--regions", folder / "regions" / "train",
-                "--val_regions", folder / "regions" / "val", "--captions", folder / "raw" / "dataset_scenes.json",
+                "run_pretraining.py", recipe, "--regions", shards(folder, "train"),
+                "--val_regions", shards(folder, "val"), "--captions", captions,
                 "--tokenizer", folder / "tokenizer", "--output_dir", folder / name,
                 "--resume_from_checkpoint", "latest", launcher=launcher,
             )  # fmt: skip
@@ -114,30 +131,65 @@ def pretrain(folder: Path) -> None:
             process = subprocess.Popen(words, env=environment, stdout=output, stderr=subprocess.STDOUT)
             stack.callback(process.terminate)
             steps = yaml.safe_load(recipe.read_text(encoding="utf-8"))["max_steps"]
-            runs[name] = process, tqdm(total=steps, desc=f"pre-training {title}", unit="step", position=len(runs))
-        while any(process.poll() is None for process, _ in runs.values()):
+            runs.append(PreTraining(process, folder / name, title, steps, line=len(runs)))
+        while any(run.process.poll() is None for run in runs):
             time.sleep(1)
-            for name, (_, bar) in runs.items():
-                follow(folder / name, bar)
-        for name, (process, bar) in runs.items():
-            follow(folder / name, bar)
-            bar.close()
-            if process.returncode:
-                log = folder / f"{name}.log"
-                sys.exit(f"the demo stopped: pre-training failed; the end of {log} says\n{log.read_text()[-2000:]}")
+            for run in runs:
+                run.follow()
+        for run in runs:
+            run.finish()
 
 
-def follow(output_dir: Path, bar: tqdm) -> None:
-    """Bring a progress bar to the last step in a run's log.
+def model_file(folder: Path, name: str) -> Path:
+    """The file that a run writes last: `name` is one of the values of `MODELS`, below `folder`."""
+    return folder / name / "processor_config.json"
+
+
+class PreTraining:
+    """A run of examples/run_pretraining.py, watched through its log.
 
     Args:
-        output_dir: The run's folder.
-        bar: The bar.
+        process: The run.
+        output_dir: The run's folder. What it prints goes to a file beside it, named alike and ending in .log.
+        title: What to call it.
+        steps: Its last step.
+        line: Line of the terminal for its progress bar. Where there is no terminal, lines of text are printed.
     """
-    entries = [entry for entry in read_log(output_dir) if "train/loss" in entry]
-    if entries and entries[-1]["step"] > bar.n:
-        bar.update(entries[-1]["step"] - bar.n)
-        bar.set_postfix(loss=f"{entries[-1]['train/loss']:.3f}")
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], output_dir: Path, title: str, steps: int, *, line: int
+    ) -> None:
+        self.process = process
+        self.output_dir = output_dir
+        self.title = title
+        self.steps = steps
+        self.step = 0
+        # None: the bar shows itself in a terminal only.
+        self.bar = tqdm(total=steps, desc=f"pre-training {title}", unit="step", position=line, disable=None)
+
+    def follow(self) -> None:
+        """Show the last step in the run's log."""
+        from training_vl.training_log import read_log
+
+        entries = [entry for entry in read_log(self.output_dir) if "train/loss" in entry]
+        if not entries or entries[-1]["step"] <= self.step:
+            return
+        done, self.step = self.step, int(entries[-1]["step"])
+        loss = f"{entries[-1]['train/loss']:.3f}"
+        self.bar.update(self.step - done)
+        self.bar.set_postfix(loss=loss)
+        tenths = [10 * step // self.steps for step in (done, self.step)]
+        if self.bar.disable and tenths[0] != tenths[1]:
+            print(f"pre-training {self.title}: step {self.step} of {self.steps}, loss {loss}", file=sys.stderr)
+
+    def finish(self) -> None:
+        """Close the bar of a run that has ended, and end the demo with what the run said where it failed."""
+        self.follow()
+        self.bar.close()
+        if self.process.returncode:
+            log = self.output_dir.with_suffix(".log")
+            end = log.read_text(encoding="utf-8")[-2000:]
+            sys.exit(f"the demo stopped: pre-training failed; the end of {log} says\n{end}")
 
 
 def measure(folder: Path, name: str) -> Table:
@@ -151,10 +203,11 @@ def measure(folder: Path, name: str) -> Table:
         The scores.
     """
     scores = folder / f"{name}.json"
-    run(
-        "evaluate_pretraining.py", folder / name, folder / "regions" / "val", folder / "raw" / "dataset_scenes.json",
-        "--split", "val", "--pairs_per_chunk", 500, "--output", scores,
-    )  # fmt: skip
+    if not is_done(scores, model_file(folder, name)):
+        run(
+            "evaluate_pretraining.py", folder / name, shards(folder, "val"),
+            folder / "raw" / "dataset_scenes.json", "--split", "val", "--pairs_per_chunk", 500, "--output", scores,
+        )  # fmt: skip
     return json.loads(scores.read_text(encoding="utf-8"))
 
 
@@ -177,7 +230,7 @@ def table_lines(tables: dict[str, Table]) -> list[str]:
 
 
 def choose_caption(regions: LocalRegions, seed: int) -> tuple[Scene, SceneCaption]:
-    """The first held-out caption that names enough objects for the picture.
+    """The first held-out caption that names `PICTURE_WORDS` objects or more.
 
     Args:
         regions: The held-out images.
@@ -186,6 +239,9 @@ def choose_caption(regions: LocalRegions, seed: int) -> tuple[Scene, SceneCaptio
     Returns:
         The scene and the caption.
     """
+    from datasets_vl.scene_captions import describe
+    from datasets_vl.scenes import make_scene
+
     for index in range(len(regions)):
         scene = make_scene(index, split="val", seed=seed)
         for caption in describe(scene):
@@ -204,7 +260,17 @@ def draw(folder: Path, seed: int) -> Path:
     Returns:
         The picture's path.
     """
-    regions = LocalRegions(folder / "regions" / "val")
+    from transformers import AutoModelForPreTraining, AutoProcessor
+
+    import modeling_vl  # noqa: F401  registers the Auto classes
+    from datasets_vl.local import LocalRegions
+    from datasets_vl.scene_rendering import render
+    from training_vl.attention_picture import attention_of_words, draw_attention
+
+    path = folder / "attention.png"
+    if is_done(path, *(model_file(folder, name) for name in MODELS.values())):
+        return path
+    regions = LocalRegions(shards(folder, "val"))
     scene, caption = choose_caption(regions, seed)
     image = regions[regions.index_of(scene.image_id)]
     nouns = [caption.text[phrase.start : phrase.end].split()[-1] for phrase in caption.phrases[:PICTURE_WORDS]]
@@ -218,19 +284,22 @@ def draw(folder: Path, seed: int) -> Path:
             start = pieces.index(noun, start) + 1
             places.append(start - 1)
         shares[title] = weights[places]
-    path = folder / "attention.png"
     draw_attention(path, render(scene), image.boxes, caption.text, nouns, shares)
     return path
 
 
-def main() -> None:
-    """Run the demo and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = CommandLine(__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
     parser.add_argument("--num_train", type=int, default=2000, help="scenes to train on")
     parser.add_argument("--num_val", type=int, default=100, help="scenes to measure on")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def demonstrate(arguments: argparse.Namespace) -> None:
+    """Go the whole way with the `arguments` of the command line, and print the table."""
     started = time.monotonic()
     prepare(arguments.output, arguments.num_train, arguments.num_val, arguments.seed)
     pretrain(arguments.output)
@@ -245,6 +314,13 @@ def main() -> None:
     weak = [f"{title} {recall:.1%}" for title, recall in recalls.items() if recall < WANTED_RECALL]
     if weak:
         sys.exit(f"zero-shot R@1 should reach {WANTED_RECALL:.0%}, but is: {', '.join(weak)}")
+
+
+def main() -> None:
+    """Read the command line and run the demo."""
+    # Functions import torch themselves, so that --help and mistakes on the command line are answered at once.
+    with tells_mistakes(ValueError, interrupted="interrupted; start again with the same arguments to go on"):
+        demonstrate(parse_arguments())
 
 
 if __name__ == "__main__":

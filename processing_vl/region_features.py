@@ -8,6 +8,10 @@ import numpy as np
 
 _LARGEST_SUM = 1.01
 """Of the probabilities of a region: a sum of thousands of float16 numbers, rounded one by one, may exceed 1."""
+_LARGEST_SHARE = 1.01
+"""Of an image's width or height: boxes that are shares may leave the image by a rounding error."""
+_SMALLEST_IMAGE = 3
+"""Width or height in pixels from which boxes within one pixel are taken for shares of the image."""
 
 
 class InvalidRegionFeatures(ValueError):
@@ -88,9 +92,9 @@ class RegionFeatures:
         Raises:
             InvalidRegionFeatures: The id is no text or empty, the image size is no pair of positive whole numbers, an
                 array has the wrong type or shape, counts disagree, a number is not finite, a box leaves the image by
-                more than a pixel or has no area, D is not `feature_dim`, class probabilities are negative or add up to
-                more than 1, scores lack the ids they belong to, or row 0 of an image said to have a global region is
-                not the whole image.
+                more than a pixel or has no area, boxes are shares of the image, D is not `feature_dim`, class
+                probabilities are negative or add up to more than 1, scores lack the ids they belong to, or row 0 of
+                an image said to have a global region is not the whole image.
         """
         if not isinstance(self.image_id, str) or not self.image_id:
             self._refuse(f"image_id is {self.image_id!r}, expected a text that is not empty")
@@ -124,9 +128,13 @@ class RegionFeatures:
         if array is None and name not in ("boxes", "features"):
             return
         if not isinstance(array, np.ndarray):
-            self._refuse(f"{name} is a {type(array).__name__}, expected a numpy array of {' or '.join(dtypes)}")
+            found = "missing" if array is None else f"a {type(array).__name__}"
+            remedy = ".detach().cpu().numpy()" if hasattr(array, "numpy") else _to_array(name, dtypes)
+            self._refuse(f"{name} is {found}, expected a numpy array of {' or '.join(dtypes)}: use {remedy}")
         if array.dtype.name not in dtypes:
-            self._refuse(f"{name} is {array.dtype.name}, expected {' or '.join(dtypes)}")
+            self._refuse(
+                f"{name} is {array.dtype.name}, expected {' or '.join(dtypes)}: use {_to_array(name, dtypes)}"
+            )
         if array.ndim != ndim:
             self._refuse(f"{name} has shape {list(array.shape)}, expected {ndim} dimension{'s' * (ndim > 1)}")
         if len(array) != self.num_regions:
@@ -153,6 +161,16 @@ class RegionFeatures:
         empty = (x2 <= x1) | (y2 <= y1)
         if empty.any():
             self._refuse_box(empty, "is empty, expected x2 > x1 and y2 > y1")
+        # A lone box of one pixel may be a detector's slip; no detector puts all its boxes into the first pixel.
+        if (
+            self.num_regions > 1
+            and max(self.width, self.height) >= _SMALLEST_IMAGE
+            and self.boxes.max() <= _LARGEST_SHARE
+        ):
+            self._refuse(
+                f"all boxes lie between 0 and 1 in an image of {self.width} x {self.height} pixels: they look like"
+                " shares of the image, expected pixels (multiply x by the width and y by the height)"
+            )
         outside = (x1 < -1) | (y1 < -1) | (x2 > self.width + 1) | (y2 > self.height + 1)
         if outside.any():
             self._refuse_box(outside, f"leaves the image of {self.width} x {self.height} pixels by more than a pixel")
@@ -168,3 +186,8 @@ class RegionFeatures:
 
     def _refuse(self, reason: str) -> None:
         raise InvalidRegionFeatures(self.image_id, reason)
+
+
+def _to_array(name: str, dtypes: tuple[str, ...]) -> str:
+    """What makes the array of a field, as code."""
+    return f"np.asarray({name}, np.{dtypes[-1]})"

@@ -82,5 +82,6 @@ def open_reader(path: str | os.PathLike[str], format: str, **options: Any) -> Re
         name for name, parameter in own.items() if parameter.default is parameter.empty and name not in options
     )
     if missing:
-        raise ValueError(f"the format {format!r} needs the option {', '.join(missing)}")
+        options_here = ", ".join(f"{name} (--{name.replace('_', '-')})" for name in missing)
+        raise ValueError(f"the format {format!r} needs the option {options_here}")
     return reader(path, **options)

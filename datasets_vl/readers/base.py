@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
-from datasets_vl.bad_rows import BadRow, BadRowError, OnError
+from datasets_vl.bad_rows import BadRow, BadRowError, OnError, RowPlace
 from datasets_vl.readers.fields import UnreadableRowError, regions_from_fields
 from processing_vl.region_features import InvalidRegionFeatures, RegionFeatures
 
@@ -45,6 +45,11 @@ class RawRow(NamedTuple):
     location: str
     image_id: str | None
     load: Callable[[], Mapping[str, Any]]
+
+    @property
+    def place(self) -> RowPlace:
+        """Where it stands."""
+        return RowPlace(str(self.file), self.location)
 
 
 class RegionReader(ABC):
@@ -137,6 +142,19 @@ class RegionReader(ABC):
                     self.feature_dim = regions.feature_dim
                     yield regions
 
+    def places(self, span: Span | None = None) -> Iterator[RowPlace]:
+        """Where the rows of a span stand, good and bad ones; nothing is decoded.
+
+        Args:
+            span: One of `spans`; the whole source when None.
+
+        Yields:
+            Their places, in the order of reading.
+        """
+        with contextlib.closing(self._raw_rows(span)) as rows:
+            for row in rows:
+                yield row.place
+
     def __iter__(self) -> Iterator[RegionFeatures]:
         return self.read()
 
@@ -150,7 +168,7 @@ class RegionReader(ABC):
             BadRowError: The policy is "raise".
         """
         row = self._current
-        bad = BadRow(str(row.file), row.location, row.image_id or error.image_id, error.reason)
+        bad = BadRow(*row.place, row.image_id or error.image_id, error.reason)
         if self.on_error == "raise":
             raise BadRowError(bad) from error
         self.skipped.append(bad)

@@ -23,6 +23,7 @@ VOLTA_FIELDS = (*LXMERT_FIELDS, "cls_prob", "attrs", "classes")
 """VOLTA."""
 
 _FIELDS_BY_COUNT = {len(fields): fields for fields in (BOTTOM_UP_FIELDS, VILBERT_FIELDS, LXMERT_FIELDS, VOLTA_FIELDS)}
+_HOW_TO_NAME = "Name all fields in their order with fields (--fields image_id,image_w,...)"
 _MAX_LINE = 1 << 28
 """Bytes: 100 regions of 2048 numbers take 1.1 MB a line; a file without line ends must not fill the memory."""
 
@@ -53,7 +54,9 @@ class TsvReader(RegionReader):
         needed = ("image_id", "width", "height", "num_boxes", "boxes", "features")
         missing = [" or ".join(NAMES_OF[name]) for name in needed if not set(NAMES_OF[name]) & set(self.fields)]
         if missing:
-            raise ValueError(f"the fields of {self.path} are {list(self.fields)}; missing: {', '.join(missing)}")
+            raise ValueError(
+                f"the fields of {self.path} are {list(self.fields)}; missing: {', '.join(missing)}. {_HOW_TO_NAME}"
+            )
 
     def _detect_fields(self) -> tuple[str, ...]:
         with open(self.path, "rb") as file:
@@ -64,7 +67,7 @@ class TsvReader(RegionReader):
         if len(first) not in _FIELDS_BY_COUNT:
             raise ValueError(
                 f"the first line of {self.path} has {len(first)} fields and is no header; known layouts have"
-                f" {', '.join(map(str, sorted(_FIELDS_BY_COUNT)))}: name the fields in their order"
+                f" {', '.join(map(str, sorted(_FIELDS_BY_COUNT)))}. {_HOW_TO_NAME}"
             )
         return _FIELDS_BY_COUNT[len(first)]
 

@@ -220,19 +220,41 @@ def test_shards_without_rows_are_not_listed(tmp_path: Path) -> None:
 
 def test_an_image_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
     source = write_tsv(tmp_path / "a.tsv", [*IMAGES[:6], IMAGES[1], *IMAGES[6:], IMAGES[1]])
-    with pytest.raises(BadRowError, match=r"row 2 of shard-00001\.parquet, image 'COCO_train2014_0+1': the image"):
+    twice = (
+        rf"a\.tsv, line 7, image '{IDS[1]}': the image comes a second time, first in .*a\.tsv, line 2; .*--on-error"
+    )
+    with pytest.raises(BadRowError, match=twice):
         run(source, tmp_path / "out")
     manifest = run(source, tmp_path / "out", on_error="skip")
     assert [regions.image_id for regions in images_of(tmp_path / "out")] == IDS
-    assert [row.location for row in manifest.skipped] == [
-        "row 2 of shard-00001.parquet",
-        "row 0 of shard-00003.parquet",
-    ]
-    assert "first as row 1 of shard-00000.parquet" in manifest.skipped[0].reason
+    assert [(row.location, row.image_id) for row in manifest.skipped] == [("line 7", IDS[1]), ("line 13", IDS[1])]
+    assert manifest.skipped[1].reason == f"the image comes a second time, first in {source}, line 2"
     before = contents(tmp_path / "out")
     run(source, tmp_path / "out", on_error="skip")
     run(source, tmp_path / "again", on_error="skip", num_proc=2)
     assert contents(tmp_path / "out") == contents(tmp_path / "again") == before
+
+
+def test_rows_left_out_before_do_not_shift_the_place_of_a_second_one(tmp_path: Path) -> None:
+    lines = [tsv_line(image) for image in IMAGES[:3]]
+    source = tmp_path / "a.tsv"
+    source.write_text("".join([lines[0], BAD, lines[1], "\n", BAD, lines[1], lines[2]]))
+    manifest = run(source, tmp_path / "out", on_error="skip")
+    assert [regions.image_id for regions in images_of(tmp_path / "out")] == IDS[:3]
+    assert [row.location for row in manifest.skipped] == ["line 2", "line 5", "line 6"]
+    assert manifest.skipped[2].reason.endswith("first in " + f"{source}, line 3")
+
+
+def test_an_image_in_two_folders_is_told_by_its_files(tmp_path: Path) -> None:
+    source = write_npz(tmp_path / "npz", IMAGES[:3])
+    again = source / "later" / f"{IDS[1]}.npz"
+    again.parent.mkdir()
+    shutil.copy(source / f"{IDS[1]}.npz", again)
+    manifest = run(source, tmp_path / "out", "npz", on_error="skip", shard_size=2)
+    assert manifest.num_rows == 3
+    (row,) = manifest.skipped
+    assert (row.file, row.location, row.image_id) == (str(again), "", IDS[1])
+    assert row.reason == f"the image comes a second time, first in {source / IDS[1]}.npz"
 
 
 def test_whole_shards_are_kept_and_damaged_ones_made_again(tmp_path: Path) -> None:

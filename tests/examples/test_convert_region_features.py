@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,13 @@ def alive_in_session(session: int) -> list[int]:
     return found
 
 
+def assert_nothing_outlives(session: int) -> None:
+    patience = time.monotonic() + 20
+    while alive_in_session(session):
+        assert time.monotonic() < patience, "processes outlived the run that started them"
+        time.sleep(0.02)
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for left-over processes in /proc")
 @pytest.mark.parametrize("num_proc", [1, 2])
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, num_proc: int) -> None:
@@ -87,10 +95,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, num_proc: int) -
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
 
-    patience = time.monotonic() + 20
-    while alive_in_session(killed.pid):
-        assert time.monotonic() < patience, "processes outlived the run that started them"
-        time.sleep(0.02)
+    assert_nothing_outlives(killed.pid)
     kept = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.glob("shard-*.parquet")}
     assert 3 <= len(kept) < 50
     assert not (out / "manifest.json").exists()
@@ -100,6 +105,28 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, num_proc: int) -
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in kept} == kept
     assert run(source, tmp_path / "whole", *options[:-1], "1").returncode == 0
     assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for left-over processes in /proc")
+@pytest.mark.parametrize("num_proc", [1, 2])
+@pytest.mark.parametrize("moment", ["the first shard is there", "the workers start"])
+def test_ctrl_c_ends_with_130_and_one_line(tmp_path: Path, num_proc: int, moment: str) -> None:
+    source = write_tsv(tmp_path / "a.tsv", [raw_image(i, regions=20, dim=1024) for i in range(150)])
+    out = tmp_path / "out"
+    options = ("--format", "tsv", "--shard-size", "1", "--num-proc", str(num_proc))
+    run = subprocess.Popen(command(source, out, *options), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wanted = "shard-*.parquet" if moment == "the first shard is there" else ".cache/huggingface/conversion.json"
+    while not list(out.glob(wanted)):
+        assert run.poll() is None, "the run ended before it could be interrupted"
+        time.sleep(0.002)
+    if moment == "the workers start":
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes at once
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == 130, said
+    assert "Traceback" not in said
+    assert said.endswith("\ninterrupted; start again with the same arguments to go on\n")
+    assert_nothing_outlives(run.pid)
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_harms_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from processing_vl.region_features import InvalidRegionFeatures
 from tests.random_regions import random_regions
@@ -43,15 +44,22 @@ def test_boxes_may_leave_the_image_by_a_pixel(good: np.ndarray) -> None:
         ({"boxes": box(0, 0, np.inf, 20)}, "boxes of region 1 holds a number that is not finite"),
         ({"boxes": BOXES[:1]}, "boxes has 1 rows, features have 2"),
         ({"boxes": np.zeros((2, 5), np.float32)}, r"boxes have 5 numbers a region, expected 4"),
-        ({"boxes": BOXES.astype(np.float64)}, "boxes is float64, expected float32"),
+        (
+            {"boxes": BOXES.astype(np.float64)},
+            r"boxes is float64, expected float32: use np\.asarray\(boxes, np\.float32\)$",
+        ),
         ({"features": np.array([[1, 2], [np.nan, 3]], np.float32)}, "features of region 1 holds a number that is not"),
         ({"features": np.zeros(2, np.float32)}, r"features has shape \[2\], expected 2 dimensions"),
         ({"features": np.zeros((0, 8), np.float32), "boxes": BOXES[:0]}, "no regions, expected at least one"),
-        ({"features": np.zeros((2, 8), np.int64)}, "features is int64, expected float16 or float32"),
+        (
+            {"features": np.zeros((2, 8), np.int64)},
+            r"features is int64, expected float16 or float32: use np\.asarray\(features, np\.float32\)$",
+        ),
+        ({"features": torch.zeros(2, 8)}, r"features is a Tensor, expected .*: use \.detach\(\)\.cpu\(\)\.numpy\(\)$"),
         ({"features": np.zeros((2, 0), np.float32)}, "0 numbers a region"),
         ({"class_probs": np.array([[0.5, 0.5], [-0.1, 1.1]], np.float32)}, "negative numbers"),
         ({"class_probs": np.ones((3, 2), np.float32)}, "class_probs has 3 rows, features have 2"),
-        ({"object_ids": np.zeros(2, np.int32)}, "object_ids is int32, expected int64"),
+        ({"object_ids": np.zeros(2, np.int32)}, r"object_ids is int32, .*: use np\.asarray\(object_ids, np\.int64\)$"),
         ({"object_ids": np.zeros((2, 1), np.int64)}, r"object_ids has shape \[2, 1\], expected 1 dimension$"),
         ({"object_scores": np.array([1, np.nan], np.float32)}, "object_scores of region 1 holds a number that is not"),
         ({"attribute_ids": np.zeros(1, np.int64)}, "attribute_ids has 1 rows"),
@@ -60,7 +68,7 @@ def test_boxes_may_leave_the_image_by_a_pixel(good: np.ndarray) -> None:
         ({"height": True}, "height is True, expected a whole number of pixels"),
         ({"height": np.array(480)}, r"height is array\(480\), expected a whole number of pixels"),
         ({"boxes": [[0, 0, 9, 9]] * 2}, "boxes is a list, expected a numpy array of float32"),
-        ({"boxes": None}, "boxes is a NoneType, expected a numpy array of float32"),
+        ({"boxes": None}, "boxes is missing, expected a numpy array of float32"),
         ({"features": [[1.0], [2.0]]}, "features is a list, expected a numpy array of float16 or float32"),
         ({"object_ids": [1, 2]}, "object_ids is a list, expected a numpy array of int64"),
         (
@@ -82,6 +90,32 @@ def test_what_no_model_should_see_is_refused(changes: dict, reason: str) -> None
         regions.validate()
     assert caught.value.image_id == "cat"
     assert str(caught.value) == f"image 'cat': {caught.value.reason}"
+
+
+SHARES = np.array([[0, 0, 1, 1], [0.1, 0.2, 0.4, 1.005]], dtype=np.float32)
+
+
+@pytest.mark.parametrize("changes", [{}, {"has_global_region": True}, {"width": 3, "height": 1}])
+def test_boxes_that_are_shares_of_the_image_are_told_from_pixels(changes: dict) -> None:
+    regions = random_regions(2, **{"boxes": SHARES, **changes})
+    expected = "all boxes lie between 0 and 1 in an image of .*: they look like shares of the image, expected pixels"
+    with pytest.raises(InvalidRegionFeatures, match=expected):
+        regions.validate()
+    corners = np.array([regions.width, regions.height] * 2, dtype=np.float32)
+    dataclasses.replace(regions, boxes=SHARES.clip(0, 1) * corners).validate()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "changes"),
+    [
+        (SHARES[:1], {}),
+        (SHARES, {"width": 2, "height": 2}),
+        (np.array([[0, 0, 1, 1], [0, 0, 1.5, 1]], np.float32), {}),
+        (np.array([[0, 0, 1, 1], [3, 5, 4, 6]], np.float32), {}),
+    ],
+)
+def test_small_boxes_are_no_shares(boxes: np.ndarray, changes: dict) -> None:
+    random_regions(len(boxes), boxes=boxes, **changes).validate()
 
 
 @pytest.mark.parametrize("image_id", ["", None, 7, b"cat"])

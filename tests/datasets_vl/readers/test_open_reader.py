@@ -31,7 +31,7 @@ def test_every_format_has_its_reader(tmp_path: Path) -> None:
         ("csv", {}, "unknown format 'csv', expected one of tsv, npz, npy, lmdb, h5, uniter"),
         ("npz", {"fields": ["x"]}, "the format 'npz' has no option fields"),
         ("tsv", {"image_sizes": "sizes.csv"}, "the format 'tsv' has no option image_sizes"),
-        ("uniter", {}, "the format 'uniter' needs the option image_sizes"),
+        ("uniter", {}, "the format 'uniter' needs the option image_sizes \\(--image-sizes\\)"),
         ("tsv", {"on_error": "ignore"}, "on_error is 'ignore', expected 'raise' or 'skip'"),
         ("tsv", {}, "is a folder, expected a TSV file"),
     ],

@@ -60,7 +60,9 @@ def test_a_header_line_or_the_argument_names_the_fields(tmp_path: Path) -> None:
 
 def test_unknown_layouts_ask_for_the_fields(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "a.tsv", IMAGES, [*BOTTOM_UP, "objects_id", "attrs_id"])
-    with pytest.raises(ValueError, match="has 8 fields and is no header; known layouts have 6, 7, 10, 13: name the"):
+    with pytest.raises(
+        ValueError, match=r"has 8 fields and is no header; .* 6, 7, 10, 13\. Name .*\(--fields image_id"
+    ):
         TsvReader(path)
     with pytest.raises(ValueError, match=r"missing: image_h or img_h or image_height, boxes or bbox"):
         TsvReader(path, fields=["img_id", "img_w", "num_boxes", "features"])
