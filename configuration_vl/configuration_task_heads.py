@@ -86,6 +86,8 @@ class TaskHeadConfig(CheckedConfig):
             self.head_dropout_prob = self.hidden_dropout_prob
         if self.phrase_attention_size is None:
             self.phrase_attention_size = self.hidden_size // self.num_attention_heads
+        # A saved config lists its keys by the alphabet: task ids and the order of the heads must not change with that.
+        self.multi_task_heads = dict(sorted(self.multi_task_heads.items()))
         super().__post_init__(**kwargs)
 
     def check_consistency(self) -> None:
@@ -135,7 +137,7 @@ class TaskHeadConfig(CheckedConfig):
             name: A key of `multi_task_heads`.
 
         Returns:
-            The task's "task_id", or its place among the tasks.
+            The task's "task_id", or its place among the sorted names of the tasks.
         """
         return self.multi_task_heads[name].get("task_id", list(self.multi_task_heads).index(name))
 

@@ -57,14 +57,29 @@ def undeclared_imports(root: Path) -> list[str]:
 
 def forgotten_packages(root: Path) -> list[str]:
     """Folders of the packages that an installation would leave out."""
-    patterns = setup_cfg(root)["options.packages.find"]["include"].split()
+    settings = setup_cfg(root)
+    patterns = settings["options.packages.find"]["include"].split()
+    data = dict(settings["options.package_data"]) if "options.package_data" in settings else {}
     folders = sorted({path.parent for path in source_files(root, *PACKAGES)})
     return [
         place(folder, root)
         for folder in folders
-        if not (folder / "__init__.py").is_file()
-        or not any(fnmatchcase(".".join(folder.relative_to(root).parts), pattern) for pattern in patterns)
+        if not _is_package(folder, folder.relative_to(root), patterns) and not _is_data(folder.relative_to(root), data)
     ]
+
+
+def _is_package(folder: Path, relative: Path, patterns: list[str]) -> bool:
+    name = ".".join(relative.parts)
+    return (folder / "__init__.py").is_file() and any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_data(relative: Path, data: dict[str, str]) -> bool:
+    """Whether package data of the topmost package take in the Python files of one of its folders."""
+    package, *inner = relative.parts
+    patterns = [pattern.split("/") for pattern in data.get(package, "").split()]
+    return any(
+        len(pattern) == len(inner) + 1 and all(map(fnmatchcase, (*inner, "any.py"), pattern)) for pattern in patterns
+    )
 
 
 def write_tree(root: Path, files: dict[str, str]) -> None:
@@ -94,19 +109,23 @@ def test_faults_are_found_out(tmp_path: Path) -> None:
         {
             "setup.cfg": "[options]\ninstall_requires =\n    PyYAML>=6\n    modeling-vl[train]\n"
             "[options.packages.find]\ninclude =\n    modeling_vl*\n"
+            "[options.package_data]\nmodeling_vl = */*.py\n"
             "[options.extras_require]\nformats =\n    h5py\nvision =\ntrain =\ndemo =\ndev =\n    pytest\n",
             "modeling_vl/__init__.py": "import os\n\nimport yaml\n",
             "modeling_vl/parts/__init__.py": "from modeling_vl import yaml\n",
-            "modeling_vl/conversion/bare.py": "def f() -> None:\n    import h5py\n    import numpy.linalg\n",
+            "modeling_vl/conversion/rules/bare.py": "def f() -> None:\n    import h5py\n    import numpy.linalg\n",
+            "modeling_vl/metric/metric.py": "",
+            "modeling_vl/metric/deeper/metric.py": "",
             "training_vl/__init__.py": "import pytest\nimport not_installed_anywhere\n",
         },
     )
     assert undeclared_imports(tmp_path) == [
-        "modeling_vl/conversion/bare.py:3: setup.cfg does not declare numpy",
+        "modeling_vl/conversion/rules/bare.py:3: setup.cfg does not declare numpy",
         "training_vl/__init__.py:1: setup.cfg does not declare pytest",
         "training_vl/__init__.py:2: setup.cfg does not declare not_installed_anywhere",
     ]
-    assert forgotten_packages(tmp_path) == ["modeling_vl/conversion:1", "training_vl:1"]
+    forgotten = ["modeling_vl/conversion/rules:1", "modeling_vl/metric/deeper:1", "training_vl:1"]
+    assert forgotten_packages(tmp_path) == forgotten
 
 
 IMPORT_WITHOUT_EXTRAS = f"""
