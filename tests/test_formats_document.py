@@ -43,7 +43,7 @@ def test_every_format_is_described() -> None:
 
 
 def test_the_names_of_fields_are_those_that_are_read() -> None:
-    fields = section("Raw region features").partition("### `tsv`")[0]
+    fields = section("Raw region features").partition("\n### ")[0]
     assert [name for row in rows(fields) for name in quoted(row[1])] == [
         name for names in NAMES_OF.values() for name in names
     ]

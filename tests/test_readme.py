@@ -1,8 +1,9 @@
-"""What the README tells a stranger to type works: commands, options, files, make targets, Python code."""
+"""What README and docs/tasks.md tell a stranger to type works: commands, options, files, make targets, Python code."""
 
 from __future__ import annotations
 
 import ast
+import fnmatch
 import importlib
 import re
 import shlex
@@ -27,25 +28,33 @@ from tests.tiny_models import vilbert_config
 from training_vl import parse_pretraining_arguments
 from training_vl.data_setup import check_data_fit
 from training_vl.model_setup import load_config
+from training_vl.tasks import TASKS
 from training_vl.word_tokenizer import save_word_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TASKS_DOCUMENT = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+
+BENCHMARK_SCRIPT = "examples/prepare_task.py"
+"""Its first argument, a benchmark, decides which options there are."""
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks in one language, continued lines joined."""
-    return [block.replace("\\\n", " ") for block in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)]
+def blocks(language: str, text: str = README) -> list[str]:
+    """The code blocks of a text in one language, continued lines joined."""
+    return [block.replace("\\\n", " ") for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)]
 
 
-def script_calls() -> dict[str, list[str]]:
-    """Arguments that the README's commands give to each script, by script."""
-    calls: dict[str, list[str]] = {}
-    for line in "\n".join(blocks("bash")).splitlines():
+def script_calls() -> dict[tuple[str, ...], set[str]]:
+    """Options that the commands of both documents give to each script, `prepare_task.py` by benchmark."""
+    calls: dict[tuple[str, ...], set[str]] = {}
+    for line in "\n".join([*blocks("bash"), *blocks("bash", TASKS_DOCUMENT)]).splitlines():
         words = shlex.split(line, comments=True)
-        scripts = [word for word in words if word.endswith(".py")]
-        for script in scripts:
-            calls.setdefault(script, []).extend(words[words.index(script) + 1 :])
+        for script in (word for word in words if word.endswith(".py")):
+            given = words[words.index(script) + 1 :]
+            command = (script, given[0]) if script == BENCHMARK_SCRIPT else (script,)
+            if "retrieval" in line and script.endswith("run_finetuning.py"):
+                command = (script, "--task", "retrieval")
+            calls.setdefault(command, set()).update(word for word in given if word.startswith("--"))
     return calls
 
 
@@ -54,19 +63,30 @@ def test_the_commands_are_seen() -> None:
     assert len(blocks("python")) >= 1
 
 
-@pytest.mark.parametrize("script", sorted(script_calls()))
-def test_scripts_know_the_options(script: str) -> None:
-    shown = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True)
+@pytest.mark.parametrize("command", sorted(script_calls()), ids=" ".join)
+def test_scripts_know_the_options(command: tuple[str, ...]) -> None:
+    shown = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
-    options = {word for word in script_calls()[script] if word.startswith("--")}
-    assert options <= set(re.findall(r"--[\w-]+", shown.stdout))
+    assert script_calls()[command] <= set(re.findall(r"--[\w-]+", shown.stdout))
 
 
-def test_files_exist() -> None:
-    links = {link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link}
-    named = set(re.findall(r"examples/[\w/.]+\.(?:py|yaml)", README))
-    missing = [name for name in sorted(links | named) if not (ROOT / name).exists()]
-    assert not missing, f"the README names files that do not exist: {missing}"
+@pytest.mark.parametrize("document", ["README.md", "docs/tasks.md"])
+def test_files_exist(document: str) -> None:
+    path = ROOT / document
+    text = path.read_text(encoding="utf-8")
+    links = {path.parent / link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link}
+    named = {ROOT / name for name in re.findall(r"examples/[\w/.]+\.(?:py|yaml)", text)}
+    missing = [str(name) for name in sorted(links | named) if not name.exists()]
+    assert not missing, f"{document} names files that do not exist: {missing}"
+
+
+def test_every_task_and_recipe_is_in_the_document() -> None:
+    table = TASKS_DOCUMENT.partition("## The tasks")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row[1])} == {*TASKS, "retrieval"}
+    patterns = [pattern for row in rows for pattern in re.findall(r"`([^`]+)`", row[5])]
+    recipes = [path.stem for path in (ROOT / "examples" / "recipes").glob("*.yaml")]
+    assert [pattern for pattern in patterns if not fnmatch.filter(recipes, pattern)] == []
 
 
 def test_make_targets_exist() -> None:
@@ -76,7 +96,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_imported_names_exist() -> None:
-    for block in blocks("python"):
+    for block in [*blocks("python"), *blocks("python", TASKS_DOCUMENT)]:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.Import):
                 for name in node.names:
@@ -152,6 +172,5 @@ def test_features_without_class_probabilities_fit_the_pretraining_command() -> N
 def test_code_bases_are_named_as_the_converter_wants_them() -> None:
     text = section("Original checkpoints")
     assert set(re.findall(r"`(\w+)`", text.partition("The converter")[0])) - {"visual_bert"} == set(CODE_BASES)
-    assert set(
-        re.findall(r"^\| `(\w+)` ", section("Region features: from any public format to one"), re.MULTILINE)
-    ) == set(READERS)
+    formats = section("Region features: from any public format to one").partition("Formats:")[2].partition("[")[0]
+    assert set(re.findall(r"`(\w+)`", formats)) == set(READERS)
