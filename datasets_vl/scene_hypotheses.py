@@ -6,16 +6,12 @@ the same form, so that the words alone do not tell the label.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from .scene_facts import OPPOSITES, absent, direction, only_ones, ordered_pairs, pick
 from .scenes import COLOURS, SHAPES, Scene
 
 LABELS = ("entailment", "neutral", "contradiction")
-
-_Form = Callable[[Scene, np.random.Generator], tuple[str, str, str] | None]
 
 
 def suppose(scene: Scene, rng: np.random.Generator) -> list[tuple[str, str]]:

@@ -16,7 +16,8 @@ A fine-tuned checkpoint with the head of its task, and the names of its answers:
         --config bert_base_6layer_6conect.json --task vqa --labels answers.txt --tokenizer vocab.txt \
         --output vilbert-vqa
 
-A folder of transformers' own VisualBERT; those that were made from uclanlp's weights call a match row 1:
+A folder of transformers' own VisualBERT; those that were made from uclanlp's weights call a match row 1, and want
+`"visual_token_type_id": 0` in their config.json:
 
     python examples/convert_checkpoint.py --source transformers --checkpoint visualbert-vqa-coco-pre \
         --config visualbert-vqa-coco-pre --match-row 1 --tokenizer vocab.txt --output visualbert-vqa

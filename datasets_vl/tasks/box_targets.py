@@ -30,7 +30,7 @@ def scores_of_box(
 
 
 def distribution_over_boxes(
-    regions: RegionFeatures, boxes: Sequence[Sequence[float]], *, minimum_iou: float = 0.5, plus_one: bool = True
+    regions: RegionFeatures, boxes: Sequence[Sequence[float]], *, minimum_iou: float = 0.5, plus_one: bool = False
 ) -> np.ndarray:
     """The regions that show a phrase, all equally likely (VisualBERT, section 4.4: any of the phrase's boxes will do).
 
@@ -38,7 +38,7 @@ def distribution_over_boxes(
         regions: The image.
         boxes: Of the phrase, corners x1 y1 x2 y2 in pixels; there may be none.
         minimum_iou: Intersection over union from which a region shows what is in a box.
-        plus_one: The pixel convention, see `pairwise_iou`.
+        plus_one: The pixel convention, see `pairwise_iou`: False in VisualBERT (from BAN), True in vilbert-multi-task.
 
     Returns:
         float32 `[R]` that adds up to 1, or zeros where no region fits.

@@ -160,12 +160,12 @@ class PhrasesOfSentence(ExampleForm):
     """A sentence with its phrases, each with a distribution over the regions.
 
     Attributes:
-        minimum_iou: See `distribution_over_boxes`.
-        plus_one: See `distribution_over_boxes`.
+        minimum_iou: See `distribution_over_boxes`; by default what counts as found in evaluation.
+        plus_one: See `distribution_over_boxes`; by default as in evaluation.
     """
 
     minimum_iou: float = 0.5
-    plus_one: bool = True
+    plus_one: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no overlap."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
@@ -17,7 +18,11 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_flickr30k_entities(
-    folder: str | Path, *, split: str = "train", split_list: str | Path | None = None
+    folder: str | Path,
+    *,
+    split: str = "train",
+    split_list: str | Path | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Iterator[Record]:
     """Reads the sentences of a split that have at least one phrase with a box.
 
@@ -27,6 +32,7 @@ def read_flickr30k_entities(
         folder: Holds `Sentences/<id>.txt` and `Annotations/<id>.xml`.
         split: Which images: those listed in `<split>.txt` of the folder.
         split_list: Another file that lists them, one id a line.
+        left_out: Counts, by reason, the sentences that are not yielded: those without a phrase that has a box.
 
     Yields:
         Records of `phrase_grounding`, named `<id>#<number of the sentence, from 0>`. Boxes are the file's less 1, so
@@ -47,7 +53,11 @@ def read_flickr30k_entities(
         for file in (sentences, annotations):
             if not file.is_file():
                 raise InvalidAnnotation(listing, f"line {number}", f"image {image_id} has no file {file}")
-        yield from _records(image_id, sentences, read_boxes(annotations))
+        for record in _records(image_id, sentences, read_boxes(annotations)):
+            if any(phrase["boxes"] for phrase in record["phrases"]):
+                yield record
+            elif left_out is not None:
+                left_out["no phrase with a box"] += 1
 
 
 def _records(image_id: str, file: Path, boxes: dict[str, list[list[float]]]) -> Iterator[Record]:
@@ -62,13 +72,12 @@ def _records(image_id: str, file: Path, boxes: dict[str, list[list[float]]]) -> 
         sentence, phrases = parse_sentence(marked, file, f"sentence {number + 1}")
         for phrase in phrases:
             phrase["boxes"] = boxes.get(phrase["phrase_id"], [])
-        if any(phrase["boxes"] for phrase in phrases):
-            yield {
-                "example_id": f"{image_id}#{number}",
-                "image_id": image_id,
-                "sentence": sentence,
-                "phrases": phrases,
-            }
+        yield {
+            "example_id": f"{image_id}#{number}",
+            "image_id": image_id,
+            "sentence": sentence,
+            "phrases": phrases,
+        }
 
 
 def parse_sentence(marked: str, file: str | Path, where: str) -> tuple[str, list[Record]]:
@@ -165,4 +174,5 @@ FLICKR30K_ENTITIES = Benchmark(
         "split_list": Option(help="file that lists the image ids of the split (default: <split>.txt of the folder)"),
     },
     reads_split=True,
+    counts_left_out=True,
 )

@@ -13,6 +13,8 @@ from .official_files import read_json_lines
 from .records import Record
 
 NO_AGREEMENT = "-"
+IMAGE_FIELDS = ("Flickr30K_ID", "Flickr30kID", "Flikr30kID")
+"""What names the image: today's field, and two of earlier releases with the image's file name, the last misspelt."""
 
 
 def read_snli_ve(annotations: str | Path, *, left_out: Counter[str] | None = None) -> Iterator[Record]:
@@ -36,8 +38,7 @@ def read_snli_ve(annotations: str | Path, *, left_out: Counter[str] | None = Non
             continue
         if label not in SNLI_VE_LABELS:
             raise row.error(f"gold_label must be {NO_AGREEMENT} or one of {', '.join(SNLI_VE_LABELS)}, got {label!r}")
-        # The first files of 2018 say Flickr30kID, with the suffix of the image.
-        name = "Flickr30kID" if "Flickr30kID" in row.values else "Flickr30K_ID"
+        name = next((name for name in IMAGE_FIELDS if name in row.values), IMAGE_FIELDS[0])
         yield {
             "example_id": row.text("pairID"),
             "image_ids": [row.identifier(name).removesuffix(".jpg")],

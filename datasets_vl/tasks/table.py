@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -182,10 +182,12 @@ def read_task_table(folder: str | Path, split: str) -> TaskTable:
     return TaskTable(description["kind"], rows, task=description["task"], labels=description["labels"])
 
 
-def _first_images(rows: pa.Table) -> list[str]:
-    if "image_id" in rows.column_names:
-        return rows.column("image_id").to_pylist()
-    return [ids[0] for ids in rows.column("image_ids").to_pylist()]
+def _first_images(rows: pa.Table) -> Iterator[str]:
+    """The first image of every record, without a Python string for all of them at once."""
+    has_one = "image_id" in rows.column_names
+    column = rows.column("image_id") if has_one else pc.list_element(rows.column("image_ids"), 0)
+    for batch in pa.table([column], ["image"]).to_batches(max_chunksize=4096):
+        yield from batch.column(0).to_pylist()
 
 
 def refuse_repeated_ids(example_ids: pa.ChunkedArray) -> None:

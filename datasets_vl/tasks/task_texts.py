@@ -32,8 +32,8 @@ def texts_of(record: Record) -> Iterator[str]:
 def pretraining_text(record: Record) -> str | None:
     """What a record says of its image: the text of VisualBERT's task-specific pre-training (section 3.3).
 
-    A question is followed by its right answer, and that by its right rationale. A statement that is judged stands as it
-    is, as uclanlp's code reads it: whether it is true is what fine-tuning is for.
+    A question is followed by its right answer, and that by its right rationale. A statement that is judged stands as
+    it is, true or false.
 
     Args:
         record: Of any kind of task.

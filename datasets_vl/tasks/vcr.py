@@ -20,7 +20,7 @@ NEUTRAL_NAMES = (
 )
 """Names that tell no sex. The n-th person of an image has the n-th name, from the first again after the last."""
 
-# How ViLBERT's features number images: train-7 is 7, val-7 is 1000007, test-7 is 2000007.
+# How the features of vilbert_beta number images: train-7 is 7, val-7 is 1000007, test-7 is 2000007.
 _NUMBER_BASES = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 
 
@@ -42,7 +42,7 @@ def read_vcr(annotations: str | Path, images: str | Path, *, image_id: ImageName
         annotations: `train.jsonl`, `val.jsonl` or `test.jsonl`.
         images: Folder `vcr1images`, with a metadata file for every image (`metadata_fn`), which holds the boxes.
         image_id: What names an image: "img_id" (`train-0`), "file_name" (the stem of `img_fn`), or "number", as in
-            ViLBERT's features (0 and up, for val 1000000 and up, for test 2000000 and up).
+            the features of vilbert_beta (0 and up, for val 1000000 and up, for test 2000000 and up).
 
     Yields:
         Records of `multiple_choice`, in a test split without labels. The same record serves Q->A and QA->R, and its

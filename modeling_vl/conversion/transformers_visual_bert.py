@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from configuration_vl.configuration_visualbert import NATIVE_MODEL_TYPE, VisualBertConfig
@@ -12,6 +12,7 @@ from .code_base_heads import visualbert_heads
 from .original_config import OriginalConfig
 from .renaming import CodeBase
 from .rules import POSITION_IDS, TOKEN_HEAD, Rule
+from .task_heads import TaskHead
 
 NAME = "transformers visual_bert"
 
@@ -55,8 +56,21 @@ def _rules(config: VisualBertConfig, original: OriginalConfig) -> list[Rule]:
     ]
 
 
+def _with_names_of_labels(head: TaskHead) -> TaskHead:
+    """The head whose labels are called what the folder's config calls them."""
+
+    def read(original: OriginalConfig) -> dict[str, Any]:
+        names = {int(number): name for number, name in (original.take("id2label", None) or {}).items()}
+        are_names = any(name != f"LABEL_{number}" for number, name in names.items())
+        return head.fields(original) | ({"id2label": names} if are_names else {})
+
+    return replace(head, fields=read)
+
+
 # The names of pre-training heads begin with "cls." too.
-TASK_HEADS = visualbert_heads(classifier=r"cls(?=\.(?:weight|bias)$)", attention="attention")
+TASK_HEADS = tuple(
+    map(_with_names_of_labels, visualbert_heads(classifier=r"cls(?=\.(?:weight|bias)$)", attention="attention"))
+)
 """`VisualBertForQuestionAnswering`, `...VisualReasoning`, `...MultipleChoice`, `...RegionToPhraseAlignment`."""
 
 TRANSFORMERS_VISUAL_BERT = CodeBase(NAME, config_from_transformers, _rules, TASK_HEADS, base="visual_bert.")

@@ -34,7 +34,10 @@ def test_regions_of_any_box_share_a_phrase() -> None:
 def test_the_threshold_itself_counts() -> None:
     image = regions("a", [(0, 0, 10, 10)])
     half = [(0, 0, 10, 5)]
-    assert distribution_over_boxes(image, half, plus_one=False).tolist() == [1]
+    assert distribution_over_boxes(image, half).tolist() == [1]
+    # 46 of 100, or 61.6 of 121 where a box covers the pixels of both its corners.
+    assert distribution_over_boxes(image, [(0, 0, 10, 4.6)]).tolist() == [0]
+    assert distribution_over_boxes(image, [(0, 0, 10, 4.6)], plus_one=True).tolist() == [1]
     assert regions_of_objects(image, half) == [0]
     assert regions_of_objects(image, half, minimum_iou=0.51) == [None]
 

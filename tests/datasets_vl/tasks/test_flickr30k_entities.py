@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_records() -> None:
-    records = list(read_flickr30k_entities(SAMPLES, split="train"))
+    left_out = Counter()
+    records = list(read_flickr30k_entities(SAMPLES, split="train", left_out=left_out))
     assert [record["example_id"] for record in records] == [f"{IMAGE}#{number}" for number in (0, 1, 3, 4)]
+    assert left_out == {"no phrase with a box": 1}
     first = records[0]
     assert set(first) == set(SCHEMAS["phrase_grounding"].names)
     assert first["sentence"] == "Two young guys with shaggy hair look at their hands while hanging out in the yard ."

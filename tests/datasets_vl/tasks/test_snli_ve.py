@@ -28,9 +28,10 @@ def test_pairs_are_read_and_those_without_agreement_counted() -> None:
     assert list(read_snli_ve(DEV)) == records
 
 
-def test_the_older_name_of_the_image_is_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", ["Flickr30kID", "Flikr30kID"])
+def test_the_older_names_of_the_image_are_known(tmp_path: Path, older: str) -> None:
     def rename(row: dict[str, Any]) -> None:
-        row["Flickr30kID"] = row.pop("Flickr30K_ID") + ".jpg"
+        row[older] = row.pop("Flickr30K_ID") + ".jpg"
 
     assert next(read_snli_ve(edited_lines(DEV, tmp_path, 1, rename)))["image_ids"] == ["2407214681"]
 

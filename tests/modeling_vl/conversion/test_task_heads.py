@@ -167,6 +167,23 @@ def test_names_of_answers():
         convert_fine_tuned("vilbert_multi_task", "retrieval", labels=["yes", "no"])
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"0": "wrong", "1": "right"}, {0: "wrong", 1: "right"}),
+        ({"0": "LABEL_0", "1": "LABEL_1"}, {0: "False", 1: "True"}),
+        (None, {0: "False", 1: "True"}),
+    ],
+)
+def test_a_folder_of_transformers_keeps_the_names_of_its_labels(written, expected):
+    config, state = checkpoint("transformers", FINE_TUNED)
+    state |= {"cls.weight": torch.ones(2, config["hidden_size"]), "cls.bias": torch.ones(2)}
+    conversion = convert_small("transformers", {**config, "id2label": written}, state, task="nlvr2")
+    assert conversion.config.id2label == expected
+    assert conversion.config.label2id == {name: number for number, name in expected.items()}
+    assert "id2label" not in conversion.report.unused_config
+
+
 @pytest.mark.parametrize("options", [{"labels": ["yes", "no"]}, {"entry": "TASK1"}])
 def test_options_of_a_head_without_a_task(options):
     with pytest.raises(ValueError, match="belong to a task's head, but no task is given"):

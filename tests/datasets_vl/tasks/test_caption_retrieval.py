@@ -14,7 +14,7 @@ from datasets_vl.captions import CaptionTable
 from datasets_vl.local import LocalRegions, LocalTrainingData
 from datasets_vl.manifest import RegionShardWriter
 from datasets_vl.parquet import RegionFeaturesMetadata
-from datasets_vl.tasks.retrieval import (
+from datasets_vl.tasks.caption_retrieval import (
     CandidateRetrieval,
     InBatchRetrieval,
     RetrievalSplit,
