@@ -114,8 +114,15 @@ class TaskHeadConfig(CheckedConfig):
         if unknown:
             owner = "a task that shares a head" if shares else "a task"
             raise ValueError(f"{where} names {unknown}; {owner} may give {sorted(known)}")
+        for key, least in (("task_id", 0), ("num_labels", 1)):
+            number = task.get(key, least)
+            if not isinstance(number, int) or number < least:
+                raise ValueError(f"{where}: {key} must be a whole number of at least {least}, got {number!r}")
+        labels = task.get("id2label", {0: ""})
+        if not isinstance(labels, dict) or not labels or {*map(str, labels)} != {*map(str, range(len(labels)))}:
+            raise ValueError(f"{where}: id2label must map the numbers from 0 on to names, got {labels!r}")
         if shares:
-            head = self.multi_task_heads.get(task["head"])
+            head = self.multi_task_heads.get(str(task["head"]))
             if head is None or "head" in head:
                 raise ValueError(
                     f"{where} shares the head of {task['head']!r}, which is no task with a head of its own"

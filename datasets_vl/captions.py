@@ -34,7 +34,7 @@ class CaptionTable(ImageTable):
     """
 
     row_name = "caption"
-    naming_hint = "read_captions can name COCO images by file name or by number"
+    naming_hint = "--caption_image_id (image_id of read_captions) names COCO images by file name or by number"
 
     def __init__(self, image_ids: ImageIds, offsets: np.ndarray, texts: pa.Array) -> None:
         super().__init__(image_ids, offsets, len(texts))

@@ -18,16 +18,16 @@ and expressions about the scenes, each in a folder with the files of the officia
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from datasets_vl.scene_files import write_scenes
-from datasets_vl.scene_tasks import TASKS, write_scene_tasks
+from datasets_vl.command_line import CommandLine, tells_mistakes
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    from datasets_vl.scene_tasks import TASKS
+
+    parser = CommandLine(__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into")
     parser.add_argument("--num-train", type=int, default=2000, help="scenes of the split train (default: %(default)s)")
     parser.add_argument("--num-val", type=int, default=100, help="scenes of the split val (default: %(default)s)")
@@ -37,20 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--tasks", nargs="*", choices=TASKS, metavar="TASK", help=f"also write {', '.join(TASKS)}, or only those named"
     )
-    options = parser.parse_args(arguments)
-    num_scenes = {"train": options.num_train, "val": options.num_val, "test": options.num_test}
-    try:
-        write_scenes(options.out, num_scenes, seed=options.seed, feature_dim=options.feature_dim)
-        if options.tasks is not None:
-            write_scene_tasks(
-                options.out,
-                num_scenes,
-                tasks=options.tasks or TASKS,
-                seed=options.seed,
-                feature_dim=options.feature_dim,
-            )
-    except ValueError as error:
-        parser.error(str(error))
+    return parser.parse_args()
+
+
+def write(arguments: argparse.Namespace) -> None:
+    """Write what the `arguments` name."""
+    from datasets_vl.scene_files import write_scenes
+    from datasets_vl.scene_tasks import TASKS, write_scene_tasks
+
+    num_scenes = {"train": arguments.num_train, "val": arguments.num_val, "test": arguments.num_test}
+    common = {"seed": arguments.seed, "feature_dim": arguments.feature_dim}
+    write_scenes(arguments.out, num_scenes, **common)
+    if arguments.tasks is not None:
+        write_scene_tasks(arguments.out, num_scenes, tasks=arguments.tasks or TASKS, **common)
+
+
+def main() -> None:
+    """Read the command line and write."""
+    with tells_mistakes(OSError, ValueError, interrupted="interrupted; start again with the same arguments"):
+        write(parse_arguments())
 
 
 if __name__ == "__main__":

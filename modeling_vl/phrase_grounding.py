@@ -218,7 +218,8 @@ class PhraseGroundingMixin(TaskMixin):
 
         Args:
             top_k: Regions a phrase.
-            boxes: Boxes of every image's regions, for example x1 y1 x2 y2 in pixels, `[B, R, 4]`.
+            boxes: Boxes of every image's regions, for example x1 y1 x2 y2 in pixels, `[B, R, 4]`; the region for the
+                whole image that a processor adds has one too.
             **inputs: Arguments of `forward`.
 
         Returns:

@@ -60,12 +60,20 @@ def ranked_regions(
         scores: What is said of them, `[R]`.
         region_mask: `[R]`, 1 for real regions, or None when all are.
         top_k: Regions wanted; fewer where the image has fewer.
-        boxes: A box for every region.
+        boxes: A box for every region, padding left out or not.
 
     Returns:
         `{"region": number, "score": score}`, best first; with `boxes` also `"box"`.
+
+    Raises:
+        ValueError: When the boxes are not as many as the regions.
     """
     real = len(logits) if region_mask is None else int(region_mask.sum())
+    if boxes is not None and len(boxes) not in (real, len(logits)):
+        raise ValueError(
+            f"{len(boxes)} boxes are given for an image of which the model reads {real} regions: give one for each, "
+            "also for the region that stands for the whole image where the processor adds one (global_region)"
+        )
     found = [
         {"region": region, "score": scores[region].item()} for region in logits.topk(min(top_k, real)).indices.tolist()
     ]
@@ -159,7 +167,8 @@ class RegionGroundingMixin(TaskMixin):
 
         Args:
             top_k: Regions an expression.
-            boxes: Boxes of every image's regions, for example x1 y1 x2 y2 in pixels, `[B, R, 4]`.
+            boxes: Boxes of every image's regions, for example x1 y1 x2 y2 in pixels, `[B, R, 4]`; the region for the
+                whole image that a processor adds has one too.
             **inputs: Arguments of `forward`.
 
         Returns:

@@ -59,17 +59,7 @@ class PreTrainingCollator:
             raise ValueError(f"region_targets names {unknown}; known targets are {sorted(REGION_TARGETS)}")
         if objective not in (0, 1, 2):
             raise ValueError(f"objective must be 0, 1 or 2, got {objective!r}")
-        num_special = tokenizer.num_special_tokens_to_add(pair=True)
-        if max_text_length <= num_special:
-            raise ValueError(
-                f"max_text_length={max_text_length} leaves no room for words: "
-                f"a pair of texts has {num_special} special tokens"
-            )
-        if max_text_length > tokenizer.model_max_length:
-            raise ValueError(
-                f"max_text_length={max_text_length} is more than the model has positions for: the tokenizer's "
-                f"model_max_length is {tokenizer.model_max_length}"
-            )
+        processor.check_text_length(max_text_length)
         for name, value in (("token", token_mask_probability), ("region", region_mask_probability)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}_mask_probability must lie in [0, 1], got {value}")

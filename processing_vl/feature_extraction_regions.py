@@ -65,7 +65,7 @@ class RegionFeatureExtractor(FeatureExtractionMixin):
         """Build the extractor that fits a model.
 
         Args:
-            config: A `ViLBertConfig` or `VisualBertConfig`. VisualBERT reads no locations; it gets five numbers.
+            config: A `ViLBertConfig` or `VisualBertConfig`. A model that reads no locations gets five numbers.
             max_regions: Regions to keep of an image; all when None.
 
         Returns:
@@ -73,7 +73,7 @@ class RegionFeatureExtractor(FeatureExtractionMixin):
         """
         return cls(
             visual_embedding_dim=config.visual_embedding_dim,
-            location_size=getattr(config, "visual_location_size", 5),
+            location_size=getattr(config, "visual_location_size", 0) or 5,
             global_region=config.global_region,
             max_regions=max_regions,
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import BatchEncoding, PreTrainedTokenizerBase
 
 from .feature_extraction_regions import RegionFeatureExtractor
 from .region_features import RegionFeatures
@@ -19,17 +21,27 @@ class RegionTextProcessor(ProcessorMixin):
     Args:
         feature_extractor: Pads regions.
         tokenizer: Any tokenizer with the vocabulary of the model, BERT's for the released checkpoints.
+        append_mask: Whether every text is a question that ends in "?" and a mask token, where VisualBERT's VQA model
+            reads the answer (`answer_position="mask"` of its config; uclanlp's loader). A "?" that is there already is
+            not doubled, and a long question is cut before the mask token.
         **kwargs: Further entries of a saved processor that transformers knows.
 
     Raises:
-        ValueError: The tokenizer pads on the left.
+        ValueError: The tokenizer pads on the left, or has no mask token to append.
     """
 
     def __init__(
-        self, feature_extractor: RegionFeatureExtractor, tokenizer: PreTrainedTokenizerBase, **kwargs: Any
+        self,
+        feature_extractor: RegionFeatureExtractor,
+        tokenizer: PreTrainedTokenizerBase,
+        append_mask: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(feature_extractor, tokenizer, **kwargs)
         _check_padding_side(tokenizer)
+        if append_mask and tokenizer.mask_token_id is None:
+            raise ValueError(f"append_mask=True, but {type(tokenizer).__name__} has no mask token")
+        self.append_mask = append_mask
 
     def __call__(
         self,
@@ -71,22 +83,100 @@ class RegionTextProcessor(ProcessorMixin):
             raise ValueError("there are no texts to encode: the list of texts is empty")
         inputs: dict[str, Any] = {}
         if text is not None:
-            _check_padding_side(self.tokenizer)
-            inputs |= self.tokenizer(
-                text,
-                text_pair,
-                return_tensors=return_tensors,
-                padding=padding,
-                truncation=truncation,
-                max_length=max_length,
-                return_token_type_ids=True,
-                return_attention_mask=True,
+            encoding = self.encode_texts(
+                text, text_pair, padding=padding, truncation=truncation, max_length=max_length
             )
+            inputs |= {name: _as_tensor(value, return_tensors) for name, value in encoding.items()}
         if regions is not None:
             inputs |= self.feature_extractor(regions, return_tensors=return_tensors)
         if text is not None and regions is not None:
             _check_batch_sizes(len(inputs["input_ids"]), len(inputs["visual_embeds"]))
         return BatchFeature(inputs)
+
+    def encode_texts(
+        self,
+        text: str | Sequence[str],
+        text_pair: str | Sequence[str] | None = None,
+        *,
+        padding: bool | str = True,
+        truncation: bool | str = True,
+        max_length: int | None = None,
+    ) -> BatchEncoding:
+        """The texts of `__call__`, still with the places of their words (`BatchEncoding.encodings`).
+
+        Args:
+            text: One text or a list of B texts.
+            text_pair: A second text for each.
+            padding: See `__call__`.
+            truncation: See `__call__`.
+            max_length: See `__call__`.
+
+        Returns:
+            `input_ids`, `attention_mask` and `token_type_ids`, numpy int64 `[B, T]`.
+
+        Raises:
+            ValueError: The tokenizer pads on the left.
+        """
+        _check_padding_side(self.tokenizer)
+        if self.append_mask:
+            text = _as_question(text) if isinstance(text, str) else [_as_question(one) for one in text]
+            max_length = min(max_length or self.tokenizer.model_max_length, self.tokenizer.model_max_length) - 1
+        encoding = self.tokenizer(
+            [text] if isinstance(text, str) else text,
+            [text_pair] if isinstance(text_pair, str) else text_pair,
+            return_tensors="np",
+            padding=padding,
+            truncation=truncation,
+            max_length=max_length,
+            return_token_type_ids=True,
+            return_attention_mask=True,
+        )
+        if self.append_mask:
+            _insert_before_the_end(encoding, self.tokenizer.mask_token_id)
+        return encoding
+
+    def check_text_length(self, max_text_length: int) -> None:
+        """Refuse a longest text that no pair of texts fits into, or that the model has no positions for.
+
+        Args:
+            max_text_length: In word pieces, special tokens included.
+
+        Raises:
+            ValueError: It is too small or too large.
+        """
+        num_special = self.tokenizer.num_special_tokens_to_add(pair=True) + self.append_mask
+        if max_text_length <= num_special:
+            raise ValueError(
+                f"max_text_length={max_text_length} leaves no room for words: "
+                f"a pair of texts has {num_special} special tokens"
+            )
+        if max_text_length > self.tokenizer.model_max_length:
+            raise ValueError(
+                f"max_text_length={max_text_length} is more than the model has positions for: the tokenizer's "
+                f"model_max_length is {self.tokenizer.model_max_length}"
+            )
+
+
+def _as_tensor(values: np.ndarray, kind: str) -> torch.Tensor | np.ndarray:
+    if kind not in ("pt", "np"):
+        raise ValueError(f"return_tensors must be 'pt' or 'np', got {kind!r}")
+    return torch.from_numpy(values) if kind == "pt" else values
+
+
+def _as_question(text: str) -> str:
+    return text if text.rstrip().endswith("?") else f"{text}?"
+
+
+def _insert_before_the_end(encoding: BatchEncoding, token_id: int) -> None:
+    """Insert a token before the last token of every text, which has the same segment."""
+    lengths = encoding["attention_mask"].sum(axis=1)
+    for name, inserted in (("input_ids", token_id), ("attention_mask", 1), ("token_type_ids", None)):
+        rows = encoding[name]
+        wider = np.zeros((len(rows), rows.shape[1] + 1), dtype=rows.dtype)
+        for row, (values, length) in enumerate(zip(rows, lengths, strict=True)):
+            value = values[length - 1] if inserted is None else inserted
+            wider[row] = np.insert(values, length - 1, value)
+        encoding[name] = wider
 
 
 def _check_padding_side(tokenizer: PreTrainedTokenizerBase) -> None:

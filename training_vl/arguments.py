@@ -1,41 +1,23 @@
-"""Arguments of a pre-training run: a YAML recipe, and a command line that overrides it."""
+"""Arguments of a pre-training run, and those that all runs have."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
-import inspect
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import yaml
-from transformers import HfArgumentParser
+from typing import Any, Generic, Literal, TypeVar
 
 from datasets_vl.pretraining import PreTrainingForm
 
-RECIPE_SUFFIXES = (".yaml", ".yml")
+from .recipes import ArgumentGroup, described, parse_groups
 
-_ENTRY = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
-_Class = TypeVar("_Class", bound=type)
-
-
-def described(cls: _Class) -> _Class:
-    """Give every field of a class with an `Args:` section its entry there as help text of the command line."""
-    entries = dict(_ENTRY.findall(inspect.cleandoc(cls.__doc__).partition("Args:\n")[2]))
-    for name in cls.__annotations__:
-        text = " ".join(entries[name].split()).replace("%", "%%")
-        setattr(cls, name, dataclasses.field(default=getattr(cls, name), metadata={"help": text}))
-    return cls
+Data = TypeVar("Data", bound="RegionArguments")
 
 
 @dataclass
 @described
-class ModelArguments:
+class ModelArguments(ArgumentGroup):
     """Which model to train, and what it starts from.
 
     Args:
@@ -43,8 +25,8 @@ class ModelArguments:
             ("vilbert", "visualbert"), or a config file or folder.
         config_overrides: Fields of the config to change: a mapping in a recipe, JSON on the command line.
         from_bert: A BERT folder or Hub id whose weights the text layers start from.
-        from_pretrained: A folder or Hub id saved by an earlier pre-training, with its processor, whose weights, config
-            and processor this run starts from.
+        from_pretrained: A folder or Hub id saved by an earlier run, with its processor, whose weights, config and
+            processor this run starts from. Which weights are new is said in the log.
         tokenizer: Folder or Hub id of the tokenizer. By default that of `from_pretrained` or `from_bert`.
         max_regions: Regions to keep of an image, the global region besides. All by default.
         attn_implementation: Attention backend: "sdpa", "eager", "flash_attention_2" or "flex_attention".
@@ -70,29 +52,45 @@ class ModelArguments:
         if not isinstance(self.config_overrides, dict | None):
             raise ValueError(f"config_overrides must map fields to values, got {self.config_overrides!r}")
         if self.from_pretrained:
-            given = [name for name in ("config", "config_overrides", "from_bert") if getattr(self, name)]
+            given = [name for name in ("config", "from_bert") if getattr(self, name)]
             if given:
                 raise ValueError(f"from_pretrained brings its own config and weights: leave out {', '.join(given)}")
 
 
 @dataclass
 @described
-class DataArguments:
-    """What is read, and what an image and its captions are turned into.
+class RegionArguments(ArgumentGroup):
+    """Where the images come from.
 
     Args:
         regions: Folder of Parquet shards of region features; with `streaming` also an address such as
             hf://datasets/user/name.
-        captions: Caption file: Karpathy or COCO json, {image id: captions}, or JSON lines.
-        train_split: Images to train on, where the caption file names splits: "train", or "train+restval".
         val_regions: Shards of the validation images, when they are not in `regions`.
-        val_captions: Captions of the validation images, when they are not in `captions`.
-        val_split: Images to evaluate on. Without any of the three there is no evaluation.
-        caption_image_id: What names an image in COCO layouts: the stem of its "file_name", or "cocoid", its number.
         streaming: Whether to read the shards as a stream, in constant memory and without a copy on the local disk.
         shuffle_images: Images every reader of a stream shuffles among.
         cache_dir: Where local data keep their memory-mapped Arrow copy. By default beside the shards.
         num_workers: Worker processes that prepare batches, for each process. A resumed stream needs the same number.
+    """
+
+    regions: str | None = None
+    val_regions: str | None = None
+    streaming: bool = False
+    shuffle_images: int = 1024
+    cache_dir: str | None = None
+    num_workers: int = 0
+
+
+@dataclass
+@described
+class DataArguments(RegionArguments):
+    """What is read, and what an image and its captions are turned into.
+
+    Args:
+        captions: Caption file: Karpathy or COCO json, {image id: captions}, or JSON lines.
+        train_split: Images to train on, where the caption file names splits: "train", or "train+restval".
+        val_captions: Captions of the validation images, when they are not in `captions`.
+        val_split: Images to evaluate on. Without this, `val_captions` and `val_regions` there is no evaluation.
+        caption_image_id: What names an image in COCO layouts: the stem of its "file_name", or "cocoid", its number.
         caption_form: "caption": one caption, in half of the examples of another image (ViLBERT; VisualBERT's
             single-caption form). "caption_pair": two captions, the second in half of the examples of another image
             (VisualBERT, section 3.3). "matched": always the right caption and no alignment to judge (objective 2;
@@ -107,17 +105,11 @@ class DataArguments:
             in vilbert-multi-task and VOLTA. None: all count (vilbert_beta).
     """
 
-    regions: str | None = None
     captions: str | None = None
     train_split: str | None = None
-    val_regions: str | None = None
     val_captions: str | None = None
     val_split: str | None = None
     caption_image_id: Literal["file_name", "cocoid"] = "file_name"
-    streaming: bool = False
-    shuffle_images: int = 1024
-    cache_dir: str | None = None
-    num_workers: int = 0
     caption_form: PreTrainingForm = "caption"
     mismatch_probability: float = 0.5
     objective: Literal[0, 1, 2] = 0
@@ -142,7 +134,7 @@ class DataArguments:
 
 @dataclass
 @described
-class TrainingArguments:
+class TrainingArguments(ArgumentGroup):
     """How the training goes on.
 
     Args:
@@ -155,8 +147,13 @@ class TrainingArguments:
         num_epochs: Passes over the data, when `max_steps` is not given.
         max_steps: Optimizer steps.
         learning_rate: Highest learning rate.
-        warmup_ratio: Share of the steps in which the learning rate rises linearly; then it falls linearly to 0.
+        head_learning_rate: Highest learning rate of the heads, where it is another one.
+        warmup_ratio: Share of the steps in which the learning rate rises linearly.
         warmup_steps: Steps in which the learning rate rises, instead of `warmup_ratio`.
+        schedule: What the learning rate does after its rise: "linear" falls to 0 at the last step, "constant" stays.
+        drop_epochs: Epochs at whose beginning a constant learning rate drops (vilbert_beta: 12 16; vilbert-multi-task:
+            5 7).
+        drop_factor: What it is multiplied by each time.
         weight_decay: Decay of AdamW, on everything but biases and layer norms.
         adam_beta1: Decay of AdamW's mean of gradients.
         adam_beta2: Decay of AdamW's mean of squared gradients.
@@ -172,7 +169,8 @@ class TrainingArguments:
         expected_processes: Warn when another number of processes was launched.
         use_cpu: Whether to stay on the CPU though the machine has an accelerator.
         tensorboard: Whether to write TensorBoard files besides `log.jsonl`.
-        tiny: Try a command out: a few steps of a tiny model of the same kind, on the data given or on built-in scenes.
+        tiny: Try a command out: a few steps of a tiny model of the same kind with fresh weights, on the data given or on
+            built-in scenes. Typed options win over its values.
     """
 
     output_dir: str | None = None
@@ -183,8 +181,12 @@ class TrainingArguments:
     num_epochs: float = 10.0
     max_steps: int | None = None
     learning_rate: float = 1e-4
+    head_learning_rate: float | None = None
     warmup_ratio: float = 0.1
     warmup_steps: int | None = None
+    schedule: Literal["linear", "constant"] = "linear"
+    drop_epochs: list[float] | None = None
+    drop_factor: float = 0.1
     weight_decay: float = 0.01
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
@@ -207,16 +209,26 @@ class TrainingArguments:
             ("batch_size", "micro_batch_size", "eval_batch_size", "max_steps", "logging_steps", "eval_steps"), 1
         )
         least |= {"save_steps": 1, "save_total_limit": 1, "expected_processes": 1}
-        least |= {"seed": 0, "learning_rate": 0, "warmup_ratio": 0, "warmup_steps": 0, "max_grad_norm": 0}
+        least |= {
+            "seed": 0,
+            "learning_rate": 0,
+            "head_learning_rate": 0,
+            "drop_factor": 0,
+            "warmup_ratio": 0,
+            "warmup_steps": 0,
+            "max_grad_norm": 0,
+        }
         for name, bound in least.items():
             value = getattr(self, name)
             if value is not None and value < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {value}")
+        if self.drop_epochs and self.schedule != "constant":
+            raise ValueError(f"drop_epochs belongs to the schedule 'constant', the schedule is {self.schedule!r}")
 
 
 @dataclass
-class PreTrainingArguments:
-    """All arguments of a pre-training run.
+class RunArguments(Generic[Data]):
+    """All arguments of a run.
 
     Args:
         model: Which model.
@@ -225,7 +237,7 @@ class PreTrainingArguments:
     """
 
     model: ModelArguments
-    data: DataArguments
+    data: Data
     training: TrainingArguments
 
     def to_dict(self) -> dict[str, Any]:
@@ -233,63 +245,17 @@ class PreTrainingArguments:
         return {name: value for group in dataclasses.asdict(self).values() for name, value in group.items()}
 
 
-def parse_pretraining_arguments(arguments: Sequence[str]) -> PreTrainingArguments:
-    """Read a command line `[RECIPE.yaml] [--name value ...]`; what stands on it wins over the recipe.
+def parse_pretraining_arguments(
+    arguments: Sequence[str], *, description: str | None = None
+) -> RunArguments[DataArguments]:
+    """Read the command line of a pre-training run, see `recipes.parse_groups`.
 
     Args:
         arguments: The words of the command line, without the program.
+        description: Text above the list of arguments in the help.
 
     Returns:
         The arguments.
-
-    Raises:
-        FileNotFoundError: If there is no such recipe.
-        ValueError: If the recipe names something unknown or has an impossible value (the message names key and file),
-            or if arguments contradict each other.
     """
-    parser = HfArgumentParser(
-        (ModelArguments, DataArguments, TrainingArguments),
-        usage="%(prog)s [RECIPE.yaml] [--name value ...]",
-        allow_abbrev=False,
-    )
-    words = list(arguments)
-    if words and words[0].endswith(RECIPE_SUFFIXES):
-        words = [*_recipe_words(Path(words[0]), parser), *words[1:]]
-    parsed, unknown = parser.parse_known_args(words)
-    if unknown:
-        parser.error(f"unknown arguments: {' '.join(unknown)}")
-    values = vars(parsed)
-    return PreTrainingArguments(
-        *(group(**{f.name: values[f.name] for f in dataclasses.fields(group)}) for group in parser.dataclass_types)
-    )
-
-
-def _recipe_words(path: Path, parser: HfArgumentParser) -> list[str]:
-    """The recipe as words of a command line, so that both are checked by the same rules."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no recipe {path}")
-    try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
-    if not isinstance(recipe, dict):
-        raise ValueError(f"{path} must map argument names to values, got {type(recipe).__name__}")
-    known = [field.name for group in parser.dataclass_types for field in dataclasses.fields(group)]
-    for key in recipe:
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{path}: there is no argument {key!r}{hint}")
-    words = []
-    parser.exit_on_error = False
-    for key, value in recipe.items():
-        if value is None:
-            continue
-        # With "=": a value may begin with a dash.
-        words.append(f"--{key}={json.dumps(value) if isinstance(value, dict | bool) else value}")
-        try:
-            parser.parse_known_args(words[-1:])
-        except argparse.ArgumentError as error:
-            raise ValueError(f"{path}: {error}") from None
-    parser.exit_on_error = True
-    return words
+    groups = (ModelArguments, DataArguments, TrainingArguments)
+    return RunArguments(*parse_groups(groups, arguments, description=description))

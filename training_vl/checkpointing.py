@@ -33,7 +33,7 @@ FREE_ARGUMENTS = frozenset(
         *("output_dir", "resume_from_checkpoint", "save_steps", "save_total_limit", "logging_steps", "eval_steps"),
         *("eval_batch_size", "expected_processes", "tensorboard", "num_workers", "cache_dir", "regions", "captions"),
         *("val_regions", "val_captions", "val_split", "from_bert", "from_pretrained", "tokenizer"),
-        *("num_epochs", "max_steps"),
+        *("num_epochs", "max_steps", "data", "early_stopping_patience"),
     }
 )
 """Arguments that need not be the same in a resumed run: what they say is in the checkpoint, is checked otherwise (the
@@ -136,9 +136,15 @@ def check_resumable(checkpoint: Path, present: RunState) -> RunState:
         if name not in FREE_ARGUMENTS and saved.arguments.get(name) != present.arguments.get(name)
     ]
     if changes:
+        fixed = (
+            " The options max_steps and num_epochs set total_steps, and a learning rate schedule that has begun can "
+            "be neither extended nor shortened."
+            if saved.total_steps != present.total_steps
+            else ""
+        )
         raise ValueError(
-            f"{checkpoint} cannot be continued exactly: {'; '.join(changes)}. Use the saved settings, or begin a new "
-            f"run from its weights with --from_pretrained {checkpoint}"
+            f"{checkpoint} cannot be continued exactly: {'; '.join(changes)}.{fixed} Use the saved settings, or begin "
+            f"a new run from its weights with --from_pretrained {checkpoint} and another output_dir"
         )
     return saved
 

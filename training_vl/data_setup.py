@@ -13,11 +13,11 @@ from datasets_vl.parquet import RegionFeaturesMetadata
 from datasets_vl.pretraining import PreTrainingTask
 from datasets_vl.shard_folder import ShardFolder
 from datasets_vl.streaming import StreamedTrainingData
-from datasets_vl.training_data import Batch, TrainingData
+from datasets_vl.training_data import Batch, Collator, ExampleTask, TrainingData
 from processing_vl.collators import PreTrainingCollator
 from processing_vl.processing_regions import RegionTextProcessor
 
-from .arguments import DataArguments
+from .arguments import DataArguments, RegionArguments
 
 
 def build_collator(
@@ -74,6 +74,37 @@ def build_training_data(
     regions = open_regions(arguments, arguments.regions)
     check_data_fit(regions.metadata, config, str(arguments.regions))
     task = _task(arguments, arguments.captions, arguments.train_split, seed)
+    return make_training_data(
+        arguments, regions, task, collator, batch_size=batch_size, seed=seed, rank=rank, world_size=world_size
+    )
+
+
+def make_training_data(
+    arguments: RegionArguments,
+    regions: LocalRegions | ShardFolder,
+    task: ExampleTask,
+    collator: Collator,
+    *,
+    batch_size: int,
+    seed: int,
+    rank: int,
+    world_size: int,
+) -> TrainingData:
+    """Endless batches of one process, for any kind of examples.
+
+    Args:
+        arguments: How the images are read.
+        regions: The images.
+        task: Makes examples.
+        collator: Makes batches of them.
+        batch_size: Examples a batch of this process.
+        seed: Of the order.
+        rank: Number of this process.
+        world_size: Number of processes.
+
+    Returns:
+        The data.
+    """
     common = {
         "batch_size": batch_size,
         "seed": seed,
@@ -130,7 +161,7 @@ def build_validation_batches(
     )
 
 
-def open_regions(arguments: DataArguments, source: str | None) -> LocalRegions | ShardFolder:
+def open_regions(arguments: RegionArguments, source: str | None) -> LocalRegions | ShardFolder:
     """Open shards of region features.
 
     Args:
@@ -159,8 +190,8 @@ def _task(arguments: DataArguments, captions: str | None, split: str | None, see
     )
 
 
-def check_data_fit(metadata: RegionFeaturesMetadata, config: VisionLanguageConfig, source: str) -> None:
-    """Refuse region features that the model cannot read or learn from.
+def check_feature_dim(metadata: RegionFeaturesMetadata, config: VisionLanguageConfig, source: str) -> None:
+    """Refuse region features that the model cannot read.
 
     Args:
         metadata: Of the region features.
@@ -175,12 +206,38 @@ def check_data_fit(metadata: RegionFeaturesMetadata, config: VisionLanguageConfi
             f"{source} has {metadata.feature_dim} numbers a region, the model wants visual_embedding_dim="
             f"{config.visual_embedding_dim}: set it in config_overrides, or take other features"
         )
-    wants_classes = [
-        target for target in config.region_targets if "region_class_probs" in REGION_TARGETS[target].inputs
-    ]
-    if wants_classes and metadata.num_classes != config.num_region_classes:
-        has = "no class_probs" if metadata.num_classes is None else f"class_probs of {metadata.num_classes} classes"
+
+
+def check_data_fit(metadata: RegionFeaturesMetadata, config: VisionLanguageConfig, source: str) -> None:
+    """Refuse region features that the model cannot read or learn from in pre-training.
+
+    Args:
+        metadata: Of the region features.
+        config: Of the model.
+        source: What to call the data in errors.
+
+    Raises:
+        ValueError: Saying which numbers differ, or which region targets lack what they are learnt from.
+    """
+    check_feature_dim(metadata, config, source)
+    wanting = targets_of_classes(config)
+    if not wanting or metadata.num_classes == config.num_region_classes:
+        return
+    targets = f"the region target{'s' if len(wanting) > 1 else ''} {', '.join(wanting)} of the model"
+    if metadata.num_classes is None:
+        free = [name for name, target in REGION_TARGETS.items() if target.inputs == ("region_features",)]
+        objects = [name for name, target in REGION_TARGETS.items() if "object_ids" in target.inputs]
         raise ValueError(
-            f"{source} has {has}, the region targets {wants_classes} of the model want num_region_classes="
-            f"{config.num_region_classes}: set it in config_overrides, or choose other region_targets"
+            f"{source} has no class_probs, from which {targets} learn: choose others, such as --config_overrides "
+            f"""'{{"region_targets": {{"{free[0]}": 1.0}}}}' ({', '.join(free)} need nothing but the features, """
+            f"{', '.join(objects)} need object ids), or convert features that have class_probs"
         )
+    raise ValueError(
+        f"{source} has class_probs of {metadata.num_classes} classes, {targets} want num_region_classes="
+        f"""{config.num_region_classes}: set --config_overrides '{{"num_region_classes": {metadata.num_classes}}}'"""
+    )
+
+
+def targets_of_classes(config: VisionLanguageConfig) -> list[str]:
+    """The region targets of a `config` that are learnt from class probabilities."""
+    return [target for target in config.region_targets if "region_class_probs" in REGION_TARGETS[target].inputs]

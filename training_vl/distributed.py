@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 
 
 def make_accelerator(
-    config: PreTrainedConfig,
     *,
+    find_unused_parameters: bool,
     mixed_precision: str | None = None,
     use_cpu: bool = False,
     expected_processes: int | None = None,
@@ -26,7 +26,7 @@ def make_accelerator(
     without it each would believe to be alone.
 
     Args:
-        config: Of the model; tells whether some of its parameters get no gradient.
+        find_unused_parameters: Whether some parameters of the model get no gradient in a step.
         mixed_precision: "no", "bf16" or "fp16"; None for what the launcher was told.
         use_cpu: Whether to leave an accelerator of the machine alone.
         expected_processes: Number of processes that were meant to be launched.
@@ -38,7 +38,7 @@ def make_accelerator(
         RuntimeError: See `check_world_size`.
     """
     cpu = use_cpu or torch.accelerator.current_accelerator(check_available=True) is None
-    parallel = DistributedDataParallelKwargs(find_unused_parameters=leaves_parameters_unused(config))
+    parallel = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
     accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision, kwargs_handlers=[parallel])
     check_world_size(accelerator.num_processes, expected_processes, os.environ)
     return accelerator

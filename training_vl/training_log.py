@@ -17,34 +17,35 @@ TENSORBOARD_NAME = "tensorboard"
 
 
 class RunningMeans:
-    """Means of named numbers over the steps since the last entry of the log, and over all processes."""
+    """Means of named numbers over the steps since the last entry of the log that had them, and over all processes."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._steps = 0
+        self._counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """Add the `values` of one step, scalars under the same names in every step and process."""
+        """Add the `values` of one step, scalars under the same names in every process."""
         for name, value in values.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._steps += 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self, accelerator: Accelerator) -> dict[str, float]:
         """The means, after which counting begins anew; all processes of `accelerator` call it together."""
         names = sorted(self._sums)
-        means = torch.stack([self._sums[name].float() for name in names]).to(accelerator.device) / self._steps
-        means = accelerator.reduce(means, "mean")
-        self._sums, self._steps = {}, 0
+        sums = torch.stack([self._sums[name].float() for name in names]).to(accelerator.device)
+        counts = torch.tensor([self._counts[name] for name in names], device=accelerator.device)
+        means = accelerator.reduce(sums / counts, "mean")
+        self._sums, self._counts = {}, {}
         return dict(zip(names, means.tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """The sums so far, for a checkpoint."""
-        return {"sums": {name: value.cpu() for name, value in self._sums.items()}, "steps": self._steps}
+        return {"sums": {name: value.cpu() for name, value in self._sums.items()}, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Continue with the sums of `state` on `device`."""
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self._steps = state["steps"]
+        self._counts = dict(state["counts"])
 
 
 class TrainingLog:

@@ -78,6 +78,20 @@ def read_tokenizer(path: str | Path, vocab_size: int) -> PreTrainedTokenizerBase
     return tokenizer
 
 
+def check_free(folder: str | Path) -> None:
+    """Refuse a folder that has something in it already.
+
+    Args:
+        folder: Where a conversion shall go.
+
+    Raises:
+        FileExistsError: If it is not empty, or is a file.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is not empty: name a new folder")
+
+
 def write_folder(
     conversion: Conversion, folder: str | Path, checkpoint: str, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> Path:
@@ -97,8 +111,7 @@ def write_folder(
         FileExistsError: When there is something in it already.
     """
     folder, config = Path(folder), conversion.config
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: name a new folder")
+    check_free(folder)
     model = build_model(conversion)
     model.save_pretrained(folder)
     if tokenizer is not None:

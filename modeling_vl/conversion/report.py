@@ -18,7 +18,7 @@ class ConversionReport:
     Attributes:
         code_base: Where the checkpoint comes from.
         architecture: Our class that holds the weights.
-        renamed: Name in the checkpoint to name in our model.
+        renamed: Name in the checkpoint to name in our model, which may be the same.
         dropped: Name in the checkpoint to the reason why our model does without it.
         filled: Weights of our model that the code base has not, to the reason why zeros compute the same.
         missing: Weights of our model that the checkpoint lacks.
@@ -47,12 +47,15 @@ class ConversionReport:
         return not (self.missing or self.unexpected or self.mismatched)
 
     def __str__(self) -> str:
-        """Counts and names, one line a name."""
+        """Counts, and names, one line a name, but for those that stay as they are."""
+        changed = {name: target for name, target in self.renamed.items() if name != target}
+        kept = len(self.renamed) - len(changed)
         lines = [
-            f"{self.code_base} -> {self.architecture}: {len(self.renamed)} renamed, {len(self.dropped)} dropped, "
-            f"{len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.mismatched)} of another shape"
+            f"{self.code_base} -> {self.architecture}: {len(changed)} renamed, {kept} kept, {len(self.dropped)} "
+            f"dropped, {len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.mismatched)} of "
+            "another shape"
         ]
-        lines += [f"  renamed     {name} -> {target}" for name, target in self.renamed.items()]
+        lines += [f"  renamed     {name} -> {target}" for name, target in changed.items()]
         lines += [f"  dropped     {name}: {reason}" for name, reason in self.dropped.items()]
         lines += [f"  zeros       {name}: {reason}" for name, reason in self.filled.items()]
         lines += [f"  missing     {name}" for name in self.missing]

@@ -15,7 +15,10 @@ from .visualbert_names import visualbert_rules
 
 NAME = "uclanlp/visualbert"
 
-MODEL_FIELDS = {name: name for name in ("visual_embedding_dim", "special_visual_initialize", "bypass_transformer")}
+MODEL_FIELDS = {
+    name: name
+    for name in ("visual_embedding_dim", "special_visual_initialize", "bypass_transformer", "visual_token_type_id")
+}
 
 TRAINING_KEYS = (
     "add_all_features",

@@ -1,15 +1,18 @@
-"""Pre-training runs in this process and in processes of their own."""
+"""Pre-training runs in this process; runs of any script in processes of their own, to their end or killed."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from examples.run_pretraining import pretrain
 from training_vl.arguments import parse_pretraining_arguments
+from training_vl.checkpointing import checkpoints
 from training_vl.training_log import read_log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,12 +28,31 @@ def run_here(recipe: Path, output_dir: Path, *arguments: str) -> list[dict[str, 
     return comparable(output_dir)
 
 
-def launch(launcher: list[str], recipe: Path, output_dir: Path, *arguments: str) -> str:
+def launch(launcher: list[str], recipe: Path, output_dir: Path, *arguments: str, script: Path = SCRIPT) -> str:
     """Train in new processes and return what they wrote to stderr."""
-    command = [*launcher, str(SCRIPT), str(recipe), "--output_dir", str(output_dir), *arguments]
+    command = [*launcher, str(script), str(recipe), "--output_dir", str(output_dir), *arguments]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+def start_and_kill(recipe: Path, output_dir: Path, *, save_steps: int, script: Path = SCRIPT) -> int:
+    """Start a run, kill it in the middle of the steps behind a checkpoint, and return the last step in its log."""
+    command = [sys.executable, str(script), str(recipe), "--output_dir", str(output_dir)]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while True:
+        log = comparable(output_dir)
+        step = log[-1]["step"] if log else 0
+        if checkpoints(output_dir) and step % save_steps > save_steps // 5:
+            break
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    return comparable(output_dir)[-1]["step"]
 
 
 def comparable(output_dir: Path) -> list[dict[str, Any]]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.integration.pretraining_runs import ENVIRONMENT, SCRIPT, comparable, run_here, weights
+from tests.integration.pretraining_runs import run_here, start_and_kill, weights
 from tests.training_vl.tiny_data import write_data, write_recipe
 from training_vl.checkpointing import checkpoints
 
@@ -30,25 +26,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def start_and_kill(recipe: Path, output_dir: Path) -> int:
-    """Start a run, kill it in the middle of the steps behind a checkpoint, and return the last step in its log."""
-    command = [sys.executable, str(SCRIPT), str(recipe), "--output_dir", str(output_dir)]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while True:
-        log = comparable(output_dir)
-        step = log[-1]["step"] if log else 0
-        if checkpoints(output_dir) and step % SAVE_STEPS > 5:
-            break
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    return comparable(output_dir)[-1]["step"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +50,7 @@ def test_a_killed_run_continues_exactly(
         eval_steps=40,
         val_split="val",
     )
-    killed_at = start_and_kill(recipe, tmp_path / "killed")
+    killed_at = start_and_kill(recipe, tmp_path / "killed", save_steps=SAVE_STEPS)
     saved_at = max(checkpoints(tmp_path / "killed"))
     assert saved_at < killed_at < STEPS
     uninterrupted = run_here(recipe, tmp_path / "whole")

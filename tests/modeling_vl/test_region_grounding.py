@@ -87,3 +87,8 @@ def test_predict_gives_regions_with_their_boxes(model):
     assert tiny.predict(**inputs)[0][0].keys() == {"region", "score"}
     with pytest.raises(ValueError, match="boxes are given for 2 images, but 3 were read"):
         tiny.predict(**inputs, boxes=boxes[:2])
+    of_real = [of_image[:count] for of_image, count in zip(boxes, real, strict=True)]
+    assert tiny.predict(**inputs, boxes=of_real) == tiny.predict(**inputs, boxes=boxes)
+    # As who forgets that the processor put a region for the whole image in front.
+    with pytest.raises(ValueError, match=f"{real[0] - 1} boxes are given for an image of which the model reads"):
+        tiny.predict(**inputs, boxes=[of_image[1:] for of_image in of_real])

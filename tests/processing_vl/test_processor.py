@@ -67,6 +67,43 @@ def test_padding_to_a_fixed_length():
     assert inputs["input_ids"].tolist() == [[CLS, A, DOG, SEP, 0, 0]]
 
 
+MASK, QUESTION_MARK = 103, 1029
+
+
+def asking(**settings):
+    return RegionTextProcessor(
+        RegionFeatureExtractor(visual_embedding_dim=8, **settings), tokenizer(), append_mask=True
+    )
+
+
+def test_a_question_ends_in_a_mask():
+    inputs = asking()(text=["a dog", "cat?"], regions=[random_regions(1)] * 2)
+    assert inputs["input_ids"].tolist() == [
+        [CLS, A, DOG, QUESTION_MARK, MASK, SEP],
+        [CLS, CAT, QUESTION_MARK, MASK, SEP, 0],
+    ]
+    assert inputs["attention_mask"].tolist() == [[1] * 6, [1] * 5 + [0]]
+    assert asking()(text="cat?", return_tensors="np")["input_ids"].tolist() == [[CLS, CAT, QUESTION_MARK, MASK, SEP]]
+    pair = asking()(text="dog", text_pair="cat")
+    assert pair["input_ids"].tolist() == [[CLS, DOG, QUESTION_MARK, SEP, CAT, MASK, SEP]]
+    assert pair["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1]]
+
+
+def test_a_long_question_keeps_its_mask():
+    dogs = " ".join(["dog"] * 600)
+    assert asking()(text=dogs, max_length=5)["input_ids"].tolist() == [[CLS, DOG, DOG, MASK, SEP]]
+    longest = asking()(text=dogs)["input_ids"]
+    assert (longest.shape, longest[0, -2]) == ((1, 512), MASK)
+    assert asking()(text="a dog", padding="max_length", max_length=7)["input_ids"].tolist() == [
+        [CLS, A, DOG, QUESTION_MARK, MASK, SEP, 0]
+    ]
+
+
+def test_unknown_kinds_of_tensors():
+    with pytest.raises(ValueError, match="return_tensors must be 'pt' or 'np', got 'tf'"):
+        processor()(text="dog", return_tensors="tf")
+
+
 def test_padding_on_the_left_is_refused():
     """Positions are counted from the left, where a short text would begin with padding."""
     left = AutoTokenizer.from_pretrained(minilm_folder(), padding_side="left")
@@ -116,12 +153,27 @@ class UnnamedConfig(PreTrainedConfig):
     model_type = "region_text_processor_test"
 
 
-def test_it_is_saved_and_found_again(tmp_path):
+@pytest.fixture
+def registered():
     AutoFeatureExtractor.register(UnnamedConfig, RegionFeatureExtractor, exist_ok=True)
     AutoProcessor.register(UnnamedConfig, RegionTextProcessor, exist_ok=True)
+
+
+def test_it_is_saved_and_found_again(tmp_path, registered):
     saved = processor(location_size=7, global_region="last", max_regions=2)
     saved.save_pretrained(tmp_path)
     arguments = {"text": ["a dog", "cat"], "regions": [random_regions(3), random_regions(1)]}
     for loaded in (RegionTextProcessor.from_pretrained(tmp_path), AutoProcessor.from_pretrained(tmp_path)):
         assert type(loaded) is RegionTextProcessor
         torch.testing.assert_close(dict(loaded(**arguments)), dict(saved(**arguments)), rtol=0, atol=0)
+
+
+def test_the_mask_is_a_setting_that_is_saved(tmp_path, registered):
+    asking().save_pretrained(tmp_path)
+    loaded = RegionTextProcessor.from_pretrained(tmp_path)
+    assert loaded.append_mask
+    assert loaded(text="cat")["input_ids"].tolist() == [[CLS, CAT, QUESTION_MARK, MASK, SEP]]
+    without = AutoTokenizer.from_pretrained(minilm_folder())
+    without.mask_token = None
+    with pytest.raises(ValueError, match="append_mask=True, but BertTokenizer has no mask token"):
+        RegionTextProcessor(RegionFeatureExtractor(), without, append_mask=True)

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import yaml
 
 from training_vl.arguments import (
     DataArguments,
@@ -15,7 +16,9 @@ from training_vl.arguments import (
 )
 from training_vl.model_setup import load_config
 
-RECIPES = sorted((Path(__file__).resolve().parents[2] / "examples" / "recipes").glob("*.yaml"))
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "recipes"
+OTHERS = {"task", "iteration_gap"}  # of fine-tuning, and of several tasks at once
+RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if not OTHERS & set(yaml.safe_load(path.read_text())))
 
 
 def recipe(tmp_path: Path, text: str) -> str:
@@ -52,6 +55,15 @@ def test_the_command_line_wins_over_the_recipe(tmp_path: Path) -> None:
     assert arguments.training.seed == 0
 
 
+def test_lists_from_recipe_and_from_command_line(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "schedule: constant\ndrop_epochs: [12, 16]\nseed: 3\n")
+    training = parse_pretraining_arguments([path]).training
+    assert (training.drop_epochs, training.seed) == ([12.0, 16.0], 3)
+    assert parse_pretraining_arguments([path, "--drop_epochs", "5", "7.5"]).training.drop_epochs == [5.0, 7.5]
+    with pytest.raises(ValueError, match="drop_epochs belongs to the schedule 'constant', the schedule is 'linear'"):
+        parse_pretraining_arguments(["--drop_epochs", "5"])
+
+
 def test_config_overrides_from_recipe_and_from_command_line(tmp_path: Path) -> None:
     path = recipe(tmp_path, "config_overrides:\n  hidden_size: 64\n  region_targets: {kl: 1.0}\n")
     assert parse_pretraining_arguments([path]).model.config_overrides == {
@@ -72,6 +84,7 @@ def test_config_overrides_from_recipe_and_from_command_line(tmp_path: Path) -> N
         ("objective: 3\n", "recipe.yaml: argument --objective: invalid choice"),
         ("- max_steps\n", "recipe.yaml must map argument names to values, got list"),
         ("max_steps: [\n", "recipe.yaml is no YAML"),
+        ("drop_epochs: [soon]\n", "recipe.yaml: argument --drop_epochs/--drop-epochs: invalid float value: 'soon'"),
     ],
 )
 def test_a_faulty_recipe_is_named_with_the_key(tmp_path: Path, text: str, message: str) -> None:

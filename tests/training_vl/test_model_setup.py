@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForPreTraining, AutoProcessor
+from transformers import AutoModel, AutoModelForPreTraining, AutoModelForVisualQuestionAnswering, AutoProcessor
 
 from configuration_vl import ViLBertConfig, VisualBertConfig
 from tests.minilm import minilm_folder
@@ -37,6 +38,10 @@ def test_a_config_by_name_by_class_and_from_a_folder(tmp_path: Path) -> None:
         (ModelArguments(config="vilbert-tiny"), "'vilbert-tiny' is no file or folder and none of vilbert, visualbert"),
         (ModelArguments(config="vilbert", config_overrides={"hiden_size": 3}), r"\['hiden_size'\], which are no fiel"),
         (ModelArguments(config="vilbert", config_overrides={"hidden_size": 7}), "hidden_size .7. must be a multiple"),
+        (
+            ModelArguments(config="vilbert", config_overrides={"multi_task_heads": ["vqa"]}),
+            "config_overrides: .*'multi_task_heads'(.|\n)*expected a dict, got list",
+        ),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(arguments: ModelArguments, message: str) -> None:
@@ -78,6 +83,45 @@ def test_text_layers_start_from_a_trained_bert(name: str) -> None:
     layers = model.vilbert.encoder.text_layers if name == "vilbert" else model.visual_bert.encoder.layer
     mine, original = layers[1].intermediate, bert.encoder.layer[1].intermediate
     assert torch.equal(mine.dense.weight, original.dense.weight)
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path) -> Path:
+    """A folder of pre-training."""
+    arguments = ModelArguments(config="visualbert", config_overrides=SIZES)
+    build_model(arguments, load_config(arguments)).save_pretrained(tmp_path / "pretrained")
+    return tmp_path / "pretrained"
+
+
+def test_it_is_said_which_weights_are_new(pretrained: Path, caplog: pytest.LogCaptureFixture) -> None:
+    arguments = ModelArguments(from_pretrained=str(pretrained), config_overrides={"hidden_dropout_prob": 0.3})
+    config = load_config(arguments)
+    assert config.hidden_dropout_prob == 0.3
+    with caplog.at_level(logging.INFO):
+        model = build_model(arguments, config, AutoModelForVisualQuestionAnswering)
+    assert "brings no values for these weights, which start fresh: cls.bias, cls.weight" in caplog.text
+    assert "not used of" in caplog.text
+    assert model.config.hidden_dropout_prob == 0.3
+    caplog.clear()
+    model.save_pretrained(pretrained.with_name("vqa"))
+    again = ModelArguments(from_pretrained=str(pretrained.with_name("vqa")))
+    config = load_config(again)
+    with caplog.at_level(logging.INFO):
+        same = build_model(again, config, AutoModelForVisualQuestionAnswering)
+    assert "all weights come from" in caplog.text
+    assert torch.equal(same.cls.weight, model.cls.weight)
+    config.id2label = dict(enumerate("abcde"))
+    caplog.clear()
+    other = build_model(again, config, AutoModelForVisualQuestionAnswering)
+    assert "cls.weight starts fresh: it has the shape (2, 16) in" in caplog.text
+    assert other.cls.weight.shape == (5, 16)
+    assert torch.equal(other.get_input_embeddings().weight, model.get_input_embeddings().weight)
+
+
+def test_a_trunk_of_another_size_is_refused(pretrained: Path) -> None:
+    arguments = ModelArguments(from_pretrained=str(pretrained), config_overrides={"intermediate_size": 24})
+    with pytest.raises(ValueError, match=r"shape \(16,\), the config wants \(24,\): leave out the config_overrides"):
+        build_model(arguments, load_config(arguments), AutoModelForVisualQuestionAnswering)
 
 
 def test_a_saved_model_is_the_start_of_further_training(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_optimizer_has_the_settings_of_the_arguments() -> None:
 def test_learning_rate_rises_and_falls_linearly(warmup: dict[str, Any]) -> None:
     arguments = TrainingArguments(learning_rate=1.0, **warmup)
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
-    schedule = make_schedule(optimizer, arguments, total_steps=10)
+    schedule = make_schedule(optimizer, arguments, total_steps=10, steps_per_epoch=5)
     rates = []
     for _ in range(11):
         rates.append(schedule.get_last_lr()[0])
@@ -75,7 +75,38 @@ def test_learning_rate_rises_and_falls_linearly(warmup: dict[str, Any]) -> None:
     assert rates == pytest.approx([0, 1 / 4, 2 / 4, 3 / 4, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0])
 
 
+def test_a_constant_rate_drops_at_epochs() -> None:
+    """vilbert_beta: warm-up, then constant, a tenth from epochs 12 and 16 on."""
+    arguments = TrainingArguments(learning_rate=1.0, warmup_steps=2, schedule="constant", drop_epochs=[1.5, 3])
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    schedule = make_schedule(optimizer, arguments, total_steps=9, steps_per_epoch=2)
+    rates = []
+    for _ in range(9):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0, 0.5, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
+
+
+def test_heads_may_have_a_learning_rate_of_their_own() -> None:
+    model = tiny_model(PRETRAINING_CLASSES[0])
+    groups = make_optimizer(model, TrainingArguments(learning_rate=1e-5, head_learning_rate=1e-4)).param_groups
+    assert [(group["lr"], group["weight_decay"]) for group in groups] == [
+        (1e-5, 0.01),
+        (1e-5, 0.0),
+        (1e-4, 0.01),
+        (1e-4, 0.0),
+    ]
+    members = [{id(parameter) for parameter in group["params"]} for group in groups]
+    assert members[0] | members[1] == {id(parameter) for parameter in model.base_model.parameters()}
+    # The decoder's weight is the word embeddings': it counts with the base model.
+    heads = {id(parameter) for parameter in model.cls.parameters()} - {id(model.get_input_embeddings().weight)}
+    assert members[2] | members[3] == heads
+    with pytest.raises(ValueError, match="ViLBertModel has no head: leave out head_learning_rate"):
+        parameter_groups(model.base_model, 0.1, 1e-4)
+
+
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
     with pytest.raises(ValueError, match="takes 20 steps, the whole run only 10"):
-        make_schedule(optimizer, TrainingArguments(warmup_steps=20), total_steps=10)
+        make_schedule(optimizer, TrainingArguments(warmup_steps=20), total_steps=10, steps_per_epoch=5)

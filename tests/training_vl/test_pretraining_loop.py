@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tests.tiny_models import PRETRAINING_CLASSES, tiny_model
 from tests.training_vl.pretraining_batches import random_batch, rows
-from training_vl.arguments import TrainingArguments
-from training_vl.pretraining_loop import BatchSizes, count_steps, divide_batch, loss_denominators, train_step
+from training_vl.pretraining_loop import loss_denominators, pretraining_objective
+from training_vl.training_loop import train_step
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "fusion_dropout_prob": 0.0}
 NO_IMAGE_DROPOUT = {"visual_hidden_dropout_prob": 0.0, "visual_attention_probs_dropout_prob": 0.0}
@@ -27,7 +27,7 @@ def step(model_class: type, batches: list[dict[str, Tensor]], **options: float) 
     """Losses and parameters after one step of plain gradient descent with rate 1."""
     model, accelerator = fresh_model(model_class), Accelerator(cpu=True)
     optimizer = accelerator.prepare(torch.optim.SGD(model.parameters(), lr=1.0))
-    losses = train_step(model, optimizer, batches, accelerator, **options)
+    losses = train_step(model, optimizer, batches, accelerator, pretraining_objective, **options)
     return losses, {name: value.detach() for name, value in model.named_parameters()}
 
 
@@ -87,26 +87,3 @@ def test_gradients_are_clipped_to_the_norm() -> None:
     for change, norm in ((free, losses["grad_norm"]), (clipped, torch.tensor(0.5))):
         length = torch.stack([(before[name] - value).norm() for name, value in change.items()]).norm()
         torch.testing.assert_close(length, norm, rtol=1e-4, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "micro_batch_size", "world_size", "expected"),
-    [(512, 64, 8, (64, 1)), (512, 64, 1, (64, 8)), (512, None, 2, (256, 1)), (12, 3, 2, (3, 2))],
-)
-def test_dividing_the_batch(
-    batch_size: int, micro_batch_size: int | None, world_size: int, expected: tuple[int, int]
-) -> None:
-    arguments = TrainingArguments(batch_size=batch_size, micro_batch_size=micro_batch_size)
-    assert divide_batch(arguments, world_size) == BatchSizes(*expected)
-
-
-@pytest.mark.parametrize(("micro_batch_size", "world_size"), [(5, 1), (8, 2), (None, 3), (None, 16)])
-def test_a_batch_that_cannot_be_divided_is_refused(micro_batch_size: int | None, world_size: int) -> None:
-    arguments = TrainingArguments(batch_size=8, micro_batch_size=micro_batch_size)
-    with pytest.raises(ValueError, match=rf"batch_size 8 is no multiple of {world_size} processes"):
-        divide_batch(arguments, world_size)
-
-
-def test_steps_of_a_run() -> None:
-    assert count_steps(TrainingArguments(batch_size=8, num_epochs=2.5), 30) == 10
-    assert count_steps(TrainingArguments(batch_size=8, num_epochs=2.5, max_steps=3), 30) == 3

@@ -1,0 +1,144 @@
+"""Rank images for captions and captions for images: N x M retrieval, zero-shot or fine-tuned.
+
+    accelerate launch examples/run_retrieval.py runs/flickr8k --regions features/flickr8k \
+        --captions dataset_flickr8k.json --split test --output_dir runs/flickr8k/test
+
+The model is any saved by examples/run_pretraining.py (zero-shot: the alignment head, ViLBERT paper, section 4.1) or
+by examples/run_finetuning.py with `task: retrieval`. Written to `output_dir`: `recalls.json`, the recalls beside a
+control with the images exchanged and beside chance; `rankings.jsonl`, the ten best images of each caption; and the
+scores, block by block in `scores`. A stopped run goes on where it was when started again.
+
+Several processes share the work:
+
+    accelerate launch --config_file examples/accelerate_configs/gpu_8.yaml examples/run_retrieval.py ...
+
+`--pool_size 100` on the training split also writes `pool.json`, the images that the model takes most easily for each
+other: hard negatives for `candidates: drawn` of the fine-tuning.
+
+All arguments: `python examples/run_retrieval.py --help`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from transformers import AutoProcessor
+from transformers.utils.logging import disable_progress_bar
+
+from datasets_vl.captions import read_captions
+from datasets_vl.local import LocalRegions
+from datasets_vl.tasks.caption_retrieval import RetrievalSplit, mine_pool
+from modeling_vl import AutoModelForImageTextRetrieval
+from training_vl.distributed import make_accelerator
+from training_vl.recipes import described, parse_groups
+from training_vl.retrieval_report import measure_recalls, print_recalls, write_rankings
+from training_vl.retrieval_scoring import PairScorer, ScoreFiles, score_to_disk
+
+
+@dataclass
+@described
+class RetrievalArguments:
+    """What is ranked, with which model.
+
+    Args:
+        model: A folder saved by a training, or a Hub id.
+        regions: Folder of Parquet shards of region features.
+        captions: Caption file: Karpathy or COCO json, {image id: captions}, or JSON lines.
+        output_dir: Where the results go.
+        split: Images to take, where the caption file names splits: "test", or several as "val+test".
+        caption_image_id: What names an image in COCO layouts: the stem of its "file_name", or "cocoid", its number.
+        num_images: Images to rank, the first ones. All by default.
+        captions_per_image: Captions of each image, its first ones. All by default.
+        max_text_length: Word pieces a text keeps, special tokens included.
+        pairs_per_chunk: Pairs a forward pass; more is faster and takes more memory, the scores are the same.
+        pool_size: Images a mined pool of hard negatives holds for each image. None by default.
+        cache_dir: Where the memory-mapped copy of the regions is kept. By default beside the shards.
+        attn_implementation: Attention backend: "sdpa", "eager", "flash_attention_2" or "flex_attention".
+        use_cpu: Whether to stay on the CPU though the machine has an accelerator.
+    """
+
+    model: str | None = None
+    regions: str | None = None
+    captions: str | None = None
+    output_dir: str | None = None
+    split: str | None = None
+    caption_image_id: Literal["file_name", "cocoid"] = "file_name"
+    num_images: int | None = None
+    captions_per_image: int | None = None
+    max_text_length: int = 36
+    pairs_per_chunk: int = 2048
+    pool_size: int | None = None
+    cache_dir: str | None = None
+    attn_implementation: str = "sdpa"
+    use_cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is missing."""
+        for name in ("model", "regions", "captions", "output_dir"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} is missing: give --{name}")
+        if self.pool_size is not None and self.pool_size < 1:
+            raise ValueError(f"pool_size must be at least 1, got {self.pool_size}")
+
+
+def retrieve(arguments: RetrievalArguments) -> None:
+    """Score, and write what came out."""
+    accelerator = make_accelerator(find_unused_parameters=False, use_cpu=arguments.use_cpu)
+    captions = read_captions(arguments.captions, split=arguments.split, image_id=arguments.caption_image_id)
+    split = RetrievalSplit.of(
+        captions,
+        LocalRegions(arguments.regions, arguments.cache_dir),
+        num_images=arguments.num_images,
+        captions_per_image=arguments.captions_per_image,
+    )
+    model = AutoModelForImageTextRetrieval.from_pretrained(
+        arguments.model, attn_implementation=arguments.attn_implementation
+    ).to(accelerator.device)
+    scorer = PairScorer(
+        model,
+        AutoProcessor.from_pretrained(arguments.model),
+        split,
+        max_text_length=arguments.max_text_length,
+        pairs_per_chunk=arguments.pairs_per_chunk,
+    )
+    folder = Path(arguments.output_dir)
+    scores = score_to_disk(scorer, folder / "scores", accelerator)
+    if accelerator.is_main_process:
+        _report(arguments, split, scores, folder)
+    accelerator.end_training()
+
+
+def _report(arguments: RetrievalArguments, split: RetrievalSplit, scores: ScoreFiles, folder: Path) -> None:
+    table = measure_recalls(scores, split)
+    entry = {"arguments": dataclasses.asdict(arguments), "recalls": table}
+    (folder / "recalls.json").write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
+    write_rankings(folder / "rankings.jsonl", scores, split)
+    if arguments.pool_size is not None:
+        pool = mine_pool(scores, split.owners, split.image_ids, arguments.pool_size)
+        (folder / "pool.json").write_text(json.dumps(pool) + "\n", encoding="utf-8")
+    print_recalls(table, split)
+
+
+def main() -> None:
+    """Read the arguments and rank; errors that the arguments caused are told in one line."""
+    disable_progress_bar()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    words = sys.argv[1:]
+    if words and not words[0].startswith("-"):
+        words = ["--model", *words]
+    try:
+        retrieve(*parse_groups((RetrievalArguments,), words))
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on with what is not scored yet")
+
+
+if __name__ == "__main__":
+    main()

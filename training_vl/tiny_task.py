@@ -1,0 +1,103 @@
+"""Trying a fine-tuning command out: a tiny model of the same kind, a few steps; on built-in scenes without data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from datasets_vl.tasks.table import TaskTable, read_task_table
+from datasets_vl.tasks.task_texts import texts_of
+
+from .arguments import ModelArguments, RunArguments, TrainingArguments
+from .data_setup import open_regions
+from .multi_task_arguments import OF_A_TASK, MultiTaskRunArguments
+from .prepared_scenes import prepare_scenes
+from .task_arguments import TaskDataArguments, TaskRunArguments
+from .task_setup import find_task
+from .tiny_run import SCENES, STEPS, tiny_model
+from .word_tokenizer import save_tokenizer_of
+
+
+def shrink_task(arguments: TaskRunArguments) -> TaskRunArguments:
+    """The same run, tiny; what it lacks of data and tokenizer is made in `output_dir`.
+
+    Args:
+        arguments: Of the run that is to be tried out.
+
+    Returns:
+        Arguments of a run of four steps from fresh weights, with a tokenizer of its own where none is named.
+    """
+    training = arguments.training
+    # Processes that were started together make the files once.
+    with _folder_of_its_own(training) as folder:
+        data = _with_data(arguments.data, folder)
+        model = _tiny_model(arguments.model, [data], folder)
+    return RunArguments(model, data, replace(training, **STEPS))
+
+
+def shrink_multi_task(arguments: MultiTaskRunArguments) -> MultiTaskRunArguments:
+    """The same run of several tasks, tiny, see `shrink_task`.
+
+    Args:
+        arguments: Of the run that is to be tried out.
+
+    Returns:
+        Arguments of a run of four iterations.
+    """
+    training = arguments.training
+    with _folder_of_its_own(training) as folder:
+        of_tasks = {name: _with_data(arguments.data.of_task(name), folder) for name in arguments.data.tasks}
+        model = _tiny_model(arguments.model, list(of_tasks.values()), folder)
+    entries = {
+        name: {key: value for key in OF_A_TASK if (value := getattr(data, key)) is not None}
+        | {key: value for key, value in arguments.data.tasks[name].items() if key == "head"}
+        for name, data in of_tasks.items()
+    }
+    return RunArguments(model, replace(arguments.data, tasks=entries), replace(training, **STEPS))
+
+
+@contextmanager
+def _folder_of_its_own(training: TrainingArguments) -> Iterator[Path]:
+    folder = Path(training.output_dir) / "tiny"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield folder
+
+
+def _with_data(data: TaskDataArguments, folder: Path) -> TaskDataArguments:
+    """The arguments, with built-in scenes where there are no data."""
+    if data.data is not None or data.regions is not None:
+        return data
+    scenes = prepare_scenes(folder, find_task(data.task).benchmark, SCENES)
+    return replace(
+        data,
+        data=str(scenes.data),
+        regions=str(scenes.regions["train"]),
+        val_regions=str(scenes.regions["val"]),
+        train_split="train",
+        val_split="val",
+    )
+
+
+def _tiny_model(model: ModelArguments, data: Sequence[TaskDataArguments], folder: Path) -> ModelArguments:
+    tokenizer = model.tokenizer
+    tables = [read_task_table(of_task.data, of_task.train_split.split("+")[0]) for of_task in data if of_task.data]
+    if tokenizer is None and tables:
+        tokenizer = str(folder / "tokenizer")
+        save_task_tokenizer(tables, tokenizer)
+    return tiny_model(model, tokenizer, open_regions(data[0], data[0].regions).metadata)
+
+
+def save_task_tokenizer(tables: Iterable[TaskTable], folder: str | Path) -> None:
+    """Make a tokenizer of the texts of tasks, see `word_tokenizer.save_tokenizer_of`.
+
+    Args:
+        tables: Their records.
+        folder: Where the tokenizer goes.
+    """
+    records = (table.record(index) for table in tables for index in range(len(table)))
+    save_tokenizer_of((text for record in records for text in texts_of(record)), folder)
