@@ -16,7 +16,7 @@ A fine-tuned checkpoint with the head of its task, and the names of its answers:
         --config bert_base_6layer_6conect.json --task vqa --labels answers.txt --tokenizer vocab.txt \
         --output vilbert-vqa
 
-A folder of transformers' own VisualBERT; those that were made from uclanlp's weights call a match row 1, and give their
+A folder of transformers' own VisualBERT; those that were made from uclanlp's weights call a match row 1, and give
 regions the token type 0, which their config.json does not say:
 
     python examples/convert_checkpoint.py --source transformers --checkpoint visualbert-vqa-coco-pre \
@@ -74,7 +74,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def with_token_type(values: Mapping[str, Any], arguments: argparse.Namespace) -> Mapping[str, Any]:
-    """The config's `values`, with the token type of regions that the `arguments` give.
+    """The config with the token type of regions that was asked for.
+
+    Args:
+        values: The config.
+        arguments: Of the command line.
+
+    Returns:
+        The config; unchanged where none was asked for.
 
     Raises:
         ValueError: The code base has no use for it, or the config says another one.
@@ -129,7 +136,9 @@ def convert_files(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Read the command line and convert."""
     # The functions import torch themselves: Ctrl-C is then told in one line from the first moment on.
-    with tells_mistakes(OSError, ValueError, interrupted="interrupted; name a new --output folder when starting again"):
+    with tells_mistakes(
+        OSError, ValueError, interrupted="interrupted; name a new --output folder when starting again"
+    ):
         convert_files(parse_arguments())
 
 

@@ -14,6 +14,11 @@ given (`--vocabulary`), built from the training split (`--build-vocabulary`), or
         --images vcr1images
     python examples/prepare_task.py nlvr2 data/nlvr2 --split dev --regions features/nlvr2 --annotations dev.json
 
+Regions that shall be the boxes of a known detector are held against its file, which the measurements then name:
+
+    python examples/prepare_task.py refcoco data/refcoco --split val --regions features/refcoco \
+        --refs "refs(unc).p" --instances instances.json --detections res101_coco_minus_refer_notime_dets.json
+
 `python examples/prepare_task.py TASK --help` lists the files a benchmark wants. A run that was interrupted is started
 again with the same arguments.
 """
@@ -21,20 +26,24 @@ again with the same arguments.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datasets_vl.tasks.benchmark import Benchmark, Option
-from datasets_vl.tasks.prepare import PreparedSplit, VocabularySource, missing_file, prepare_split
-from datasets_vl.tasks.registry import BENCHMARKS
+from datasets_vl.command_line import CommandLine, tells_mistakes
+
+if TYPE_CHECKING:
+    from datasets_vl.tasks.benchmark import Option
+    from datasets_vl.tasks.prepare import PreparedSplit
 
 _OPTION = "option_"
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from datasets_vl.tasks.registry import BENCHMARKS
+
+    parser = CommandLine(__doc__)
     commands = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     for benchmark in BENCHMARKS.values():
         command = commands.add_parser(benchmark.name, help=benchmark.summary, description=benchmark.summary)
@@ -49,6 +58,12 @@ def parse_arguments() -> argparse.Namespace:
             _add_option(command, name, option)
         if benchmark.min_answer_count is not None:
             _add_vocabulary(command, benchmark.min_answer_count)
+        if benchmark.read_proposals is not None:
+            command.add_argument(
+                "--detections",
+                help="boxes that the regions of every image must be, a global region aside: MAttNet's "
+                "res101_coco_minus_refer_notime_dets.json, or another file of its layout; measurements then name them",
+            )
     return parser.parse_args()
 
 
@@ -75,10 +90,17 @@ def _add_vocabulary(command: argparse.ArgumentParser, min_count: int) -> None:
     )
 
 
-def prepare(benchmark: Benchmark, arguments: argparse.Namespace) -> PreparedSplit:
-    """Prepare the split of the `benchmark` that the `arguments` name."""
+def prepare(arguments: argparse.Namespace) -> PreparedSplit:
+    """Prepare the split that the `arguments` name."""
+    from datasets_vl.tasks.prepare import VocabularySource, prepare_split
+    from datasets_vl.tasks.registry import BENCHMARKS
+
+    benchmark = BENCHMARKS[arguments.task]
     values = {name: getattr(arguments, _OPTION + name) for name in benchmark.options}
-    vocabulary = None
+    options = {name: value for name, value in values.items() if value is not None}
+    vocabulary, proposals = None, None
+    if benchmark.read_proposals is not None and arguments.detections:
+        proposals = benchmark.read_proposals(arguments.detections, options)
     if benchmark.min_answer_count is not None:
         if arguments.min_count is not None and not arguments.build_vocabulary:
             raise ValueError("--min-count goes with --build-vocabulary")
@@ -89,8 +111,9 @@ def prepare(benchmark: Benchmark, arguments: argparse.Namespace) -> PreparedSpli
         arguments.folder,
         split=arguments.split,
         regions=arguments.regions,
-        options={name: value for name, value in values.items() if value is not None},
+        options=options,
         vocabulary=vocabulary,
+        proposals=proposals,
     )
 
 
@@ -117,14 +140,16 @@ def _some(names: Sequence[str]) -> str:
 
 def main() -> None:
     """Prepare, then say what was written and what is missing."""
-    arguments = parse_arguments()
-    try:
-        report = prepare(BENCHMARKS[arguments.task], arguments)
-    except (OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; start again with the same arguments")
-    print("\n".join([*describe(report), f"see {missing_file(arguments.folder, arguments.split)}"]))
+    # The functions import what they need themselves: Ctrl-C is then told in one line from the first moment on.
+    with tells_mistakes(
+        OSError, RuntimeError, ValueError, interrupted="interrupted; start again with the same arguments"
+    ):
+        arguments = parse_arguments()
+        report = prepare(arguments)
+
+        from datasets_vl.tasks.prepare import missing_file
+
+        print("\n".join([*describe(report), f"see {missing_file(arguments.folder, arguments.split)}"]))
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ Further pre-training of a saved model, as VisualBERT's task-specific pre-trainin
         --from_pretrained runs/visualbert --regions features/vqa --captions questions.jsonl --output_dir runs/vqa
 
 Needed are `--config` (or `--from_pretrained`), `--tokenizer` (or `--from_bert`, `--from_pretrained`), `--regions`,
-`--captions` and `--output_dir`; with `--tiny`, `--config` and `--output_dir` are enough. Each may stand in the recipe, a
-YAML file of argument names and values; examples/recipes has those of the papers.
+`--captions` and `--output_dir`; with `--tiny` only `--config` and `--output_dir`. Each may stand in RECIPE.yaml,
+a file of argument names and values; examples/recipes has those of the papers.
 
 All arguments: `python examples/run_pretraining.py --help`.
 """

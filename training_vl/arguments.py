@@ -169,8 +169,8 @@ class TrainingArguments(ArgumentGroup):
         expected_processes: Warn when another number of processes was launched.
         use_cpu: Whether to stay on the CPU though the machine has an accelerator.
         tensorboard: Whether to write TensorBoard files besides `log.jsonl`.
-        tiny: Try a command out: a few steps of a tiny model of the same kind with fresh weights, on the data given or on
-            built-in scenes. Typed options win over its values.
+        tiny: Try a command out: a few steps of a tiny model of the same kind with fresh weights, on the data given or
+            on built-in scenes. Typed options win over its values.
     """
 
     output_dir: str | None = None

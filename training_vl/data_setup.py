@@ -229,7 +229,7 @@ def check_data_fit(metadata: RegionFeaturesMetadata, config: VisionLanguageConfi
         objects = [name for name, target in REGION_TARGETS.items() if "object_ids" in target.inputs]
         raise ValueError(
             f"{source} has no class_probs, from which {targets} learn: choose others, such as --config_overrides "
-            f"""'{{"region_targets": {{"{free[0]}": 1.0}}}}' ({', '.join(free)} need nothing but the features, """
+            f"""'{{"region_targets": {{"{free[0]}": 1.0}}}}' ({", ".join(free)} need nothing but the features, """
             f"{', '.join(objects)} need object ids), or convert features that have class_probs"
         )
     raise ValueError(

@@ -29,9 +29,7 @@ def check_pretraining(arguments: RunArguments[DataArguments]) -> None:
         missing.append("which word pieces? Give tokenizer: a folder or Hub id")
     makes_scenes = training.tiny and data.regions is None and data.captions is None
     if data.regions is None and not makes_scenes:
-        missing.append(
-            "which images? Give regions: a folder of shards written by examples/convert_region_features.py"
-        )
+        missing.append("which images? Give regions: a folder of shards written by examples/convert_region_features.py")
     if data.captions is None and not makes_scenes:
         missing.append("which captions? Give captions: a caption file")
     if missing:

@@ -127,7 +127,7 @@ def tiny_model(
         model: Which model is meant.
         tokenizer: Folder of its tokenizer.
         metadata: Of the region features that it shall read.
-        has_data: Whether these are the user's; no run is like one on built-in scenes, so there is nothing to say.
+        has_data: Whether these are the user's; of built-in scenes there is nothing to say.
         learns_regions: Whether the run predicts the region targets of the config.
 
     Returns:
@@ -140,16 +140,18 @@ def tiny_model(
         taken["num_region_classes"] = metadata.num_classes
     elif learns_regions and targets_of_classes(config):
         taken["region_targets"] = _without(config.region_targets, targets_of_classes(config))
+    if tokenizer is not None:
+        taken["vocab_size"] = len(AutoTokenizer.from_pretrained(tokenizer))
     taken = {name: value for name, value in taken.items() if name not in typed}
-    vocabulary = len(AutoTokenizer.from_pretrained(tokenizer)) if tokenizer else config.vocab_size
-    if has_data:
-        _tell_what_is_taken(model, config, {**taken, "vocab_size": vocabulary}, tokenizer, learns_regions)
-    sizes = {
-        **_TEXT_SIZES,
-        **(_IMAGE_SIZES if isinstance(config, ViLBertConfig) else {}),
-        "vocab_size": vocabulary,
-        **taken,
-    }
+    adapted = _where_the_run_would_stop(model, config, taken, learns_regions) if has_data else []
+    notes = [f"{', '.join(adapted)}; without --tiny this command would stop"] if adapted else []
+    if source := model.from_pretrained or model.from_bert:
+        notes.append(
+            f"fresh weights{'' if model.tokenizer else ' and a vocabulary of the texts'}, not those of {source}"
+        )
+    if notes:
+        logger.warning("--tiny: %s", "; ".join(notes))
+    sizes = {**_TEXT_SIZES, **(_IMAGE_SIZES if isinstance(config, ViLBertConfig) else {}), **taken}
     if config.classifier_hidden_size == 0:
         del sizes["classifier_hidden_size"]
     return replace(
@@ -162,14 +164,10 @@ def tiny_model(
     )
 
 
-def _tell_what_is_taken(
-    model: ModelArguments,
-    config: VisionLanguageConfig,
-    taken: dict[str, Any],
-    tokenizer: str | None,
-    learns_regions: bool,
-) -> None:
-    """Say in one line where the tiny run goes on and the run itself would stop, and whose weights it does not read."""
+def _where_the_run_would_stop(
+    model: ModelArguments, config: VisionLanguageConfig, taken: dict[str, Any], learns_regions: bool
+) -> list[str]:
+    """What the tiny run takes from the data, and what the run itself would stop at."""
     adapted = []
     if taken.get("visual_embedding_dim", config.visual_embedding_dim) != config.visual_embedding_dim:
         adapted.append(f"visual_embedding_dim {taken['visual_embedding_dim']} taken from the features")
@@ -179,17 +177,12 @@ def _tell_what_is_taken(
     if "region_targets" in taken:
         dropped = ", ".join(targets_of_classes(config))
         adapted.append(f"region target {dropped} dropped, as the features have no class_probs")
-    source = model.from_pretrained or model.from_bert
-    if model.tokenizer is None and source is None:
-        adapted.append(f"{taken['vocab_size']} words of the texts taken as vocabulary")
-    elif model.tokenizer is not None and taken["vocab_size"] > config.vocab_size:
-        adapted.append(f"vocab_size {taken['vocab_size']} taken from {tokenizer}")
-    parts = [f"{', '.join(adapted)}; without --tiny this command would stop"] if adapted else []
-    if source is not None:
-        own = "" if model.tokenizer else f", {taken['vocab_size']} words of the texts taken as vocabulary"
-        parts.append(f"fresh weights instead of those of {source}{own}")
-    if parts:
-        logger.warning("--tiny: %s", "; ".join(parts))
+    vocabulary = taken.get("vocab_size", config.vocab_size)
+    if not (model.tokenizer or model.from_pretrained or model.from_bert):
+        adapted.append(f"{vocabulary} words of the texts taken as vocabulary")
+    elif model.tokenizer and vocabulary > config.vocab_size:
+        adapted.append(f"vocab_size {vocabulary} taken from {model.tokenizer}")
+    return adapted
 
 
 def _without(targets: dict[str, float], names: list[str]) -> dict[str, float]:

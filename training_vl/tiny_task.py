@@ -18,7 +18,7 @@ from .multi_task_arguments import OF_A_TASK, MultiTaskRunArguments
 from .prepared_scenes import prepare_scenes
 from .task_arguments import TaskDataArguments, TaskRunArguments
 from .task_setup import find_task
-from .tiny_run import SCENES, STEPS, tiny_model
+from .tiny_run import SCENES, tiny_model, tiny_training
 from .word_tokenizer import save_tokenizer_of
 
 
@@ -36,7 +36,7 @@ def shrink_task(arguments: TaskRunArguments) -> TaskRunArguments:
     with _folder_of_its_own(training) as folder:
         data = _with_data(arguments.data, folder)
         model = _tiny_model(arguments.model, [data], folder)
-    return RunArguments(model, data, replace(training, **STEPS))
+    return RunArguments(model, data, tiny_training(training))
 
 
 def shrink_multi_task(arguments: MultiTaskRunArguments) -> MultiTaskRunArguments:
@@ -57,7 +57,7 @@ def shrink_multi_task(arguments: MultiTaskRunArguments) -> MultiTaskRunArguments
         | {key: value for key, value in arguments.data.tasks[name].items() if key == "head"}
         for name, data in of_tasks.items()
     }
-    return RunArguments(model, replace(arguments.data, tasks=entries), replace(training, **STEPS))
+    return RunArguments(model, replace(arguments.data, tasks=entries), tiny_training(training))
 
 
 @contextmanager
@@ -89,7 +89,9 @@ def _tiny_model(model: ModelArguments, data: Sequence[TaskDataArguments], folder
     if tokenizer is None and tables:
         tokenizer = str(folder / "tokenizer")
         save_task_tokenizer(tables, tokenizer)
-    return tiny_model(model, tokenizer, open_regions(data[0], data[0].regions).metadata)
+    metadata = open_regions(data[0], data[0].regions).metadata
+    has_data = not Path(data[0].regions).is_relative_to(folder)  # built-in scenes are made there
+    return tiny_model(model, tokenizer, metadata, has_data=has_data)
 
 
 def save_task_tokenizer(tables: Iterable[TaskTable], folder: str | Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from .proposals import ProposalBoxes
 from .records import Record, TaskKind
@@ -42,8 +44,8 @@ class Benchmark:
             vocabulary that is built; None where they are not.
         reads_split: Whether the official files hold several splits, of which `read` takes the one that is asked for.
         counts_left_out: Whether `read` takes `left_out=`, a counter by reason of what it does not yield.
-        read_proposals: Reads a file of detections that are usual in comparisons; called with the file, and with those
-            of the `options` that it has parameters for. None where boxes are not what is chosen from.
+        read_proposals: Reads a file of detections that are usual in comparisons; called with the file and the given
+            `options`. None where no boxes are chosen from, or none are usual.
     """
 
     name: str
@@ -55,4 +57,4 @@ class Benchmark:
     min_answer_count: int | None = None
     reads_split: bool = False
     counts_left_out: bool = False
-    read_proposals: Callable[..., ProposalBoxes] | None = None
+    read_proposals: Callable[[str | Path, Mapping[str, Any]], ProposalBoxes] | None = None

@@ -22,6 +22,7 @@ from datasets_vl.shard_folder import ShardFolder
 
 from .answer_vocabulary import build_vocabulary, main_answer, read_vocabulary
 from .benchmark import Benchmark
+from .proposals import ProposalBoxes
 from .records import SCHEMAS, Record, TaskKind, image_ids_of
 from .table import TASK_FILE, read_task_description, refuse_repeated_ids, split_file
 
@@ -97,6 +98,7 @@ def prepare_split(
     regions: Sequence[str | Path],
     options: Mapping[str, Any],
     vocabulary: VocabularySource | None = None,
+    proposals: ProposalBoxes | None = None,
 ) -> PreparedSplit:
     """Writes one split: `<split>.parquet`, what is missing into `<split>.missing.json`, all else into `task.json`.
 
@@ -111,6 +113,7 @@ def prepare_split(
         regions: Folders of region shards, or their addresses, see `ShardFolder`.
         options: Arguments of the benchmark's reader.
         vocabulary: Where the answers come from, for a benchmark with a vocabulary; None takes the folder's.
+        proposals: Boxes that the regions of all written images must be; `task.json` then names their source.
 
     Returns:
         What was written and what is missing.
@@ -118,7 +121,8 @@ def prepare_split(
     Raises:
         InvalidAnnotation: If an official file is not what it should be.
         ValueError: If the folder holds another benchmark or vocabulary, a vocabulary is needed and not given or the
-            other way round, no image of the annotations has features, or an example occurs twice.
+            other way round, no image of the annotations has features, an example occurs twice, or the regions of an
+            image are not the `proposals`.
         RuntimeError: If another process is writing into the folder.
     """
     if not re.fullmatch(r"\w[\w.-]*", split):
@@ -131,7 +135,8 @@ def prepare_split(
         own = {"split": split} if benchmark.reads_split else {}
         if benchmark.counts_left_out:
             own["left_out"] = report.left_out
-        join = _Join(benchmark.kind, _image_ids(regions), report)
+        shards = [ShardFolder(source) for source in regions]
+        join = _Join(benchmark.kind, _image_ids(shards), report)
         records = tqdm(benchmark.read(**options, **own), desc=f"{benchmark.name} {split}", unit=" records")
         partial = folder / f"{split}.parquet.partial"
         try:
@@ -143,6 +148,9 @@ def prepare_split(
                 least = benchmark.min_answer_count if vocabulary.min_count is None else vocabulary.min_count
                 labels = build_vocabulary(join.answers, min_count=least)
                 _check_same_labels(description, labels, split, folder)
+            verified = {}
+            if proposals is not None:
+                verified["proposals"] = proposals.check_folders(shards, join.written)
             join.finish(labels)
             os.replace(partial, split_file(folder, split))
         finally:
@@ -154,13 +162,13 @@ def prepare_split(
         write_whole(missing_file(folder, split), json.dumps(missing, indent=1, ensure_ascii=False) + "\n")
         written = ShardInfo.of(split_file(folder, split), report.records)
         description["labels"] = labels
-        description["splits"][split] = {"sha256": written.sha256, **report.summary()}
+        description["splits"][split] = {"sha256": written.sha256, **report.summary(), **verified}
         write_whole(folder / TASK_FILE, json.dumps(description, indent=1, ensure_ascii=False) + "\n")
     return report
 
 
 class _Join:
-    """Passes on the records whose images all have features, and counts the others."""
+    """Passes on the records whose images all have features, `written` then, and counts the others."""
 
     def __init__(self, kind: TaskKind, image_ids: Sequence[str], report: PreparedSplit) -> None:
         self._has_answers = kind == "question_answering"
@@ -168,7 +176,7 @@ class _Join:
         self._image_ids = image_ids
         self._report = report
         self._annotated: set[str] = set()
-        self._written: set[str] = set()
+        self.written: set[str] = set()
         self.answers: Counter[str] = Counter()
         self._written_answers: Counter[str] = Counter()
 
@@ -185,7 +193,7 @@ class _Join:
                 continue
             if answer is not None:
                 self._written_answers[answer] += 1
-            self._written.update(images)
+            self.written.update(images)
             self._report.records += 1
             yield record
 
@@ -200,7 +208,7 @@ class _Join:
 
     def finish(self, labels: Sequence[str] | None) -> None:
         """Completes the report."""
-        self._report.images = len(self._written)
+        self._report.images = len(self.written)
         self._report.without_annotations = [image for image in self._image_ids if image not in self._annotated]
         known = frozenset(labels or ())
         self._report.outside_vocabulary = sum(
@@ -208,9 +216,9 @@ class _Join:
         )
 
 
-def _image_ids(regions: Sequence[str | Path]) -> list[str]:
+def _image_ids(shards: Sequence[ShardFolder]) -> list[str]:
     """The images of all folders, each once."""
-    return list(dict.fromkeys(name for source in regions for name in ShardFolder(source).image_ids.array.to_pylist()))
+    return list(dict.fromkeys(name for folder in shards for name in folder.image_ids.array.to_pylist()))
 
 
 def _write_records(path: Path, benchmark: Benchmark, records: Iterator[Record]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
+from datasets_vl.shard_folder import ShardFolder
 from processing_vl.boxes_vl import pairwise_iou
 from processing_vl.region_features import RegionFeatures
 
@@ -55,3 +58,39 @@ class ProposalBoxes:
                     f"image {name!r}: {int((~found).sum())} of {len(found)} {what}, the first is ({box}): take the "
                     "features of these boxes (without ground-truth boxes among them), or leave the detections out"
                 )
+
+    def check_folders(self, folders: Sequence[ShardFolder], image_ids: Collection[str]) -> dict[str, Any]:
+        """Refuse folders in which the regions of an image are not these boxes.
+
+        Args:
+            folders: Hold the images.
+            image_ids: Which of their images count.
+
+        Returns:
+            What `verified_proposals` reads: the source, and the fingerprints of the folders.
+
+        Raises:
+            ValueError: Naming the image.
+        """
+        for folder in folders:
+            found = (folder.image_ids.find(name) for name in image_ids)
+            rows = sorted(row for row in found if row is not None)
+            for _, image in tqdm(folder.read(rows), desc="boxes", total=len(rows), unit=" images"):
+                self.check(image)
+        return {"source": self.source, "regions": [folder.fingerprint for folder in folders]}
+
+
+def verified_proposals(description: Mapping[str, Any], splits: Sequence[str], regions: str) -> str | None:
+    """Whose boxes the regions of prepared splits are, where that was verified.
+
+    Args:
+        description: Of the prepared folder, `read_task_description`.
+        splits: Names of the splits.
+        regions: Fingerprint of the region features that are read: others than those that were verified do not count.
+
+    Returns:
+        The detector in words; None where nothing was verified, or the splits have boxes of several.
+    """
+    recorded = [description["splits"][split].get("proposals") for split in splits]
+    sources = {entry["source"] if entry and regions in entry["regions"] else None for entry in recorded}
+    return sources.pop() if len(sources) == 1 else None

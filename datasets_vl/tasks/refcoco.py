@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from datasets_vl.safe_pickle import load_pickle
 
@@ -13,6 +13,7 @@ from .benchmark import Benchmark, Option
 from .coco_instances import ImageName, corners, image_names, look_up
 from .mattnet import read_mattnet_detections
 from .official_files import Annotation, read_json_list
+from .proposals import ProposalBoxes
 from .records import InvalidAnnotation, Record
 
 
@@ -79,6 +80,10 @@ def _repaired(text: str) -> str:
         return text
 
 
+def _read_proposals(detections: str | Path, options: Mapping[str, Any]) -> ProposalBoxes:
+    return read_mattnet_detections(detections, **{name: options[name] for name in options if name != "refs"})
+
+
 def _benchmark(name: str, title: str, refs: str) -> Benchmark:
     return Benchmark(
         name=name,
@@ -94,7 +99,7 @@ def _benchmark(name: str, title: str, refs: str) -> Benchmark:
             ),
         },
         reads_split=True,
-        read_proposals=read_mattnet_detections,
+        read_proposals=_read_proposals,
     )
 
 

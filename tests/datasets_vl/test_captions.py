@@ -5,9 +5,12 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from datasets_vl.captions import CaptionTable, read_captions
+from datasets_vl.image_ids import ImageIds
+from datasets_vl.image_table import match_images
 
 KARPATHY = {
     "dataset": "coco",
@@ -204,3 +207,9 @@ def test_flickr8k(real_data: Path) -> None:
     }
     first = sizes["val"].captions_of("1000268201_693b08cb0e")
     assert sizes["val"].text(first[1]) == "A girl going into a wooden building ."
+
+
+def test_images_named_otherwise_are_told_with_the_option_that_names_them() -> None:
+    table = CaptionTable.from_pairs([("COCO_val2014_000000000009", "a dog")])
+    with pytest.raises(ValueError, match=r"'COCO_val2014_000000000009'; --caption_image_id .* by number"):
+        match_images("features", ImageIds(pa.array(["9"])), table)

@@ -108,13 +108,77 @@ def test_what_does_not_fit_is_reported_and_nothing_is_written(tmp_path, run_here
     torch.save(state, tmp_path / "w.bin")
     (tmp_path / "c.json").write_text(json.dumps(config))
     output = tmp_path / "out"
-    status, _ = run_here(
+    status, printed = run_here(
         *("--source", "vilbert_beta", "--checkpoint", tmp_path / "w.bin", "--config", tmp_path / "c.json"),
         *("--output", output),
     )
-    assert "ConversionError: the checkpoint does not fit vilbert_beta" in status
-    assert "unexpected  surprise" in status
+    assert status.startswith("ConversionError: the checkpoint does not fit vilbert_beta")
+    assert "unexpected  surprise" in printed
     assert not output.exists()
+
+
+def test_the_output_folder_is_looked_at_before_anything_is_read(tmp_path, run_here):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep me")
+    arguments = ("--source", "vilbert_beta", "--checkpoint", tmp_path / "no.bin", "--config", tmp_path / "no.json")
+    assert run_here(*arguments, "--output", tmp_path / "out")[0] == (
+        f"FileExistsError: {tmp_path / 'out'} is not empty: name a new folder"
+    )
+    assert "no.json" in run_here(*arguments, "--output", tmp_path / "new")[0]
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """Writes a VisualBERT checkpoint and its config with more fields; the script's arguments that name them."""
+
+    def write(kind, **fields):
+        config, state = checkpoint(kind)
+        torch.save(state, tmp_path / "pytorch_model.bin")
+        (tmp_path / "config.json").write_text(json.dumps({**config, **fields}))
+        return (
+            *("--source", code_base_name(kind), "--checkpoint", tmp_path / "pytorch_model.bin"),
+            *("--config", tmp_path / "config.json", "--output", tmp_path / "out"),
+        )
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("transformers", (), 1),
+        ("transformers", ("--visual-token-type-id", "0"), 0),
+        ("uclanlp", (), 0),
+        ("uclanlp", ("--visual_token_type_id", "1"), 1),
+    ],
+)
+def test_the_token_type_of_regions(kind, options, expected, pretrained, run_here, tmp_path):
+    status, printed = run_here(*pretrained(kind), *options)
+    assert status == 0
+    assert "visual_token_type_id is unknown" not in printed
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["visual_token_type_id"] == expected
+
+
+def test_a_token_type_against_the_config_or_of_another_code_base(pretrained, fine_tuned, run_here, tmp_path):
+    option = ("--visual-token-type-id", "0")
+    assert run_here(*pretrained("transformers", visual_token_type_id=1), *option)[0].startswith(
+        f"ValueError: {tmp_path / 'config.json'} says visual_token_type_id=1: leave --visual-token-type-id 0 out"
+    )
+    assert run_here(*fine_tuned("vilbert_multi_task"), *option)[0] == (
+        "ValueError: --visual-token-type-id goes with --source transformers or uclanlp: leave it out"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_stay_are_counted_and_not_listed(pretrained, run_here):
+    config, state = checkpoint("transformers")
+    _, printed = run_here(*pretrained("transformers"))
+    renamed = [line.split() for line in printed.splitlines() if line.startswith("  renamed ")]
+    assert all(name != target for _, name, _, target in renamed)
+    assert f": {len(renamed)} renamed, " in printed
+    kept = int(printed.partition(" renamed, ")[2].partition(" kept")[0])
+    dropped = int(printed.partition(" kept, ")[2].partition(" dropped")[0])
+    assert kept > 10 and len(renamed) + kept + dropped == len(state)
 
 
 @pytest.fixture

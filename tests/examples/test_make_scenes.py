@@ -12,7 +12,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_writes_the_splits_asked_for(tmp_path: Path):
-    done = run(tmp_path / "out", "--num-train", "4", "--num-val", "2", "--num-test", "1", "--feature-dim", "8")
+    done = run(tmp_path / "out", "--num_train", "4", "--num-val", "2", "--num-test", "1", "--feature-dim", "8")
     assert done.returncode == 0, done.stderr
     rows = {split: list(TsvReader(tmp_path / "out" / f"scenes_{split}.tsv")) for split in ("train", "val", "test")}
     assert {split: len(found) for split, found in rows.items()} == {"train": 4, "val": 2, "test": 1}
@@ -47,5 +47,8 @@ def test_writes_one_task_alone(tmp_path: Path):
 
 def test_says_what_is_wrong(tmp_path: Path):
     done = run(tmp_path / "out", "--num-train", "0", "--num-val", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ValueError: num_scenes must name at least one scene")
+    done = run(tmp_path / "out", "--num_trian", "2")
     assert done.returncode == 2
-    assert "num_scenes must name at least one scene" in done.stderr
+    assert "there is no option --num_trian; did you mean --num-train?" in done.stderr

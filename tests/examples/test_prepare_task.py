@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from datasets_vl.tasks.table import read_task_table
+from datasets_vl.shard_folder import ShardFolder
+from datasets_vl.tasks.proposals import verified_proposals
+from datasets_vl.tasks.table import read_task_description, read_task_table
 from tests.datasets_vl.tasks.sample_files import SAMPLES
 from tests.datasets_vl.tasks.task_regions import write_regions
 
@@ -63,6 +66,45 @@ def test_options_of_a_vocabulary_go_together(tmp_path: Path) -> None:
     options = ["--split", "train", "--regions", tmp_path, "--questions", QUESTIONS, "--min-count", "3"]
     done = run("vqa", tmp_path / "out", *options)
     assert (done.returncode, done.stderr) == (1, "ValueError: --min-count goes with --build-vocabulary\n")
+
+
+def test_regions_are_held_against_detections(tmp_path: Path) -> None:
+    files = SAMPLES / "refcoco"
+    options = ["--refs", files / "refs(unc).p", "--instances", files / "instances.json", "--image_id", "file_name"]
+    options += ["--detections", files / "res101_coco_minus_refer_notime_dets.json"]
+
+    def prepare(folder: str, boxes: list[list[float]]) -> subprocess.CompletedProcess[str]:
+        shards = write_regions(tmp_path / f"{folder}_regions", {"COCO_train2014_000000581857": boxes})
+        return run("refcoco", tmp_path / folder, "--split", "train", "--regions", shards, *options)
+
+    done = prepare("good", [[1, 1, 5, 5], [8, 22, 108, 72]])
+    assert done.returncode == 0, done.stderr
+    folder = ShardFolder(tmp_path / "good_regions")
+    description = read_task_description(tmp_path / "good")
+    assert verified_proposals(description, ["train"], folder.fingerprint).startswith("detections of MAttNet's")
+    done = prepare("bad", [[1, 1, 5, 5], [8, 22, 108, 72], [10, 20, 110, 70]])
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "ValueError: image 'COCO_train2014_000000581857': 1 of 3 regions are none of the detections of MAttNet's"
+    )
+    assert not (tmp_path / "bad" / "task.json").exists()
+
+
+def test_misspelt_options_and_ctrl_c(tmp_path: Path) -> None:
+    done = run("vqa", tmp_path / "out", "--spilt", "train")
+    assert done.returncode == 2
+    assert "there is no option --spilt; did you mean --split?" in done.stderr
+    pipe = tmp_path / "questions.json"
+    os.mkfifo(pipe)  # nobody writes: the script waits until it is interrupted
+    shards = write_regions(tmp_path / "shards", ["x"])
+    options = ["--split", "train", "--regions", shards, "--questions", pipe, "--build-vocabulary"]
+    waiting = subprocess.Popen(command("vqa", tmp_path / "out", *options), stderr=subprocess.PIPE, text=True)
+    with open(pipe, "w"):  # opens when the script does
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130
+    assert said.endswith("\ninterrupted; start again with the same arguments\n")
+    assert "Traceback" not in said
 
 
 def test_a_killed_run_started_again_leaves_the_same_files(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from examples.run_pretraining import pretrain
 from training_vl.arguments import parse_pretraining_arguments
 from training_vl.checkpointing import checkpoints
+from training_vl.pretraining import pretrain
 from training_vl.training_log import read_log
 
 ROOT = Path(__file__).resolve().parents[2]

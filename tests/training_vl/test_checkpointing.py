@@ -110,7 +110,7 @@ def test_a_new_run_never_mixes_with_an_old_one(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"world_size": 2}, "world_size was 1, is 2"),
-        ({"total_steps": 50}, "total_steps was 100, is 50"),
+        ({"total_steps": 50}, "total_steps was 100, is 50. The options max_steps and num_epochs set total_steps"),
         ({"arguments": {**STATE.arguments, "batch_size": 16}}, "batch_size was 8, is 16"),
         (
             {"arguments": {**STATE.arguments, "seed": 2}},

@@ -111,13 +111,29 @@ def test_missing_data_are_asked_for(data: Path, missing: str, message: str) -> N
             {"feature_dim": 2054, "num_classes": CLASSES},
             "2054 numbers a region, the model wants visual_embedding_dim=8",
         ),
-        ({"feature_dim": FEATURES}, "has no class_probs, the region targets .'kl'. of the model want"),
-        ({"feature_dim": FEATURES, "num_classes": 9}, "class_probs of 9 classes, .* want num_region_classes=5"),
+        (
+            {"feature_dim": FEATURES},
+            "shards has no class_probs, from which the region target kl of the model learn.* "
+            """--config_overrides '{"region_targets": {"mse": 1.0}}' """
+            r"\(mse, nce, huber need nothing but the features, class, object need object ids\)",
+        ),
+        (
+            {"feature_dim": FEATURES, "num_classes": 9},
+            "class_probs of 9 classes, the region target kl of the model .* num_region_classes=5: "
+            """set --config_overrides '{"num_region_classes": 9}'""",
+        ),
     ],
 )
 def test_data_that_do_not_fit_are_refused_before_training(metadata: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_data_fit(RegionFeaturesMetadata(**metadata), fitting_config(), "shards")
+
+
+def test_only_the_targets_that_lack_something_are_named() -> None:
+    config = fitting_config(region_targets={"kl": 1.0, "mse": 1.0})
+    with pytest.raises(ValueError) as error:
+        check_data_fit(RegionFeaturesMetadata(feature_dim=FEATURES), config, "shards")
+    assert "region target kl of" in str(error.value) and "num_region_classes" not in str(error.value)
 
 
 def test_features_without_classes_serve_targets_that_need_none() -> None:

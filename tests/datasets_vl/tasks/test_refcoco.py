@@ -1,21 +1,18 @@
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from datasets_vl.tasks.records import SCHEMAS, InvalidAnnotation
-from datasets_vl.tasks.refcoco import read_mattnet_detections, read_refcoco
+from datasets_vl.tasks.refcoco import read_refcoco
 from datasets_vl.tasks.registry import BENCHMARKS
 
 SAMPLES = Path(__file__).parent / "samples" / "refcoco"
-DETECTIONS = "res101_coco_minus_refer_notime_dets.json"
 
 
 @pytest.fixture
@@ -125,34 +122,3 @@ def test_other_instances_are_refused(folder: Path) -> None:
     (folder / "instances.json").write_text('{"annotations": []}')
     with pytest.raises(InvalidAnnotation, match=r"instances\.json: the JSON object has no list 'images'"):
         read(folder)
-
-
-def test_detections_keep_their_source() -> None:
-    proposals = read_mattnet_detections(SAMPLES / DETECTIONS, SAMPLES / "instances.json")
-    assert "MAttNet" in proposals.source
-    assert set(proposals.boxes) == {"COCO_train2014_000000581857", "COCO_train2014_000000000009"}
-    boxes = proposals.boxes["COCO_train2014_000000581857"]
-    assert boxes.dtype == np.float32
-    np.testing.assert_array_equal(boxes, [[8, 22, 108, 72], [1, 1, 5, 5]])
-    np.testing.assert_array_equal(proposals.scores["COCO_train2014_000000581857"], np.float32([0.98, 0.5]))
-    by_number = read_mattnet_detections(
-        SAMPLES / DETECTIONS, SAMPLES / "instances.json", image_id="cocoid", source="my detector"
-    )
-    assert (by_number.source, set(by_number.boxes)) == ("my detector", {"581857", "9"})
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"dets": []}, r"dets\.json: expected a list of detections, got \{'dets'"),
-        ([{"image_id": 9, "score": 1}], r"dets\.json, detection 0: has no box; it has image_id, score"),
-        ([{"image_id": 9, "box": [1, 2, 3], "score": 1}], r"detection 0: box must be x, y, width and height"),
-        ([{"image_id": 7, "box": [1, 2, 3, 4], "score": 1}], r"detection 0: image_id 7 is not in .*instances\.json"),
-        ([{"image_id": 9, "box": [1, 2, 3, 4], "score": "high"}], r"detection 0: score must be a number, got 'high'"),
-    ],
-)
-def test_broken_detections_are_named(tmp_path: Path, content: Any, message: str) -> None:
-    path = tmp_path / "dets.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(InvalidAnnotation, match=message):
-        read_mattnet_detections(path, SAMPLES / "instances.json")

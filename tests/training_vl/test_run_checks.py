@@ -1,0 +1,66 @@
+"""What a run lacks is said at once and all together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training_vl.arguments import parse_pretraining_arguments
+from training_vl.run_checks import check_local_files, check_pretraining
+from training_vl.task_arguments import parse_task_arguments
+
+
+def test_all_missing_arguments_are_named_together() -> None:
+    with pytest.raises(ValueError) as error:
+        check_pretraining(parse_pretraining_arguments(["--regions", "shards"]))
+    first, *others = str(error.value).splitlines()
+    assert first == "4 arguments are missing:"
+    for line, argument in zip(others, ("output_dir", "config", "tokenizer", "captions"), strict=True):
+        assert f"Give {argument}" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["--tiny", "--config", "vilbert"], "Give output_dir"),
+        (["--tiny", "--output_dir", "out"], "Give config"),
+        (["--tiny", "--config", "vilbert", "--output_dir", "out", "--regions", "shards"], "Give captions"),
+        (["--tiny", "--config", "vilbert", "--output_dir", "out", "--captions", "captions"], "Give regions"),
+    ],
+)
+def test_a_tiny_run_needs_less(words: list[str], asked: str) -> None:
+    check_pretraining(parse_pretraining_arguments(["--tiny", "--config", "vilbert", "--output_dir", "out"]))
+    with pytest.raises(ValueError, match=asked) as error:
+        check_pretraining(parse_pretraining_arguments(words))
+    assert "\n" not in str(error.value)
+
+
+def test_all_missing_files_are_named_together(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    words = ["--config", "vilbert", "--tokenizer", "./vocabulary", "--output_dir", "out"]
+    words += ["--regions", str(tmp_path / "nowhere"), "--captions", "no.json"]
+    words += ["--val_regions", str(tmp_path / "raw"), "--val_captions", str(tmp_path)]
+    with pytest.raises(FileNotFoundError) as error:
+        check_pretraining(parse_pretraining_arguments(words))
+    assert str(error.value).splitlines() == [
+        "these are missing:",
+        f"  regions: there is no folder {tmp_path}/nowhere",
+        f"  val_regions: {tmp_path}/raw has no manifest.json: convert raw features with "
+        "examples/convert_region_features.py",
+        "  captions: there is no file no.json",
+        f"  val_captions: there is no file {tmp_path}",
+        "  tokenizer: there is no folder ./vocabulary",
+    ]
+
+
+def test_what_may_be_on_the_hub_is_left_to_the_hub() -> None:
+    words = ["--regions", "hf://datasets/user/name", "--streaming", "--tokenizer", "user/bert", "--from_bert", "bert"]
+    arguments = parse_pretraining_arguments(words)
+    check_local_files(arguments.model, arguments.data)
+
+
+def test_prepared_data_of_a_task_are_looked_for() -> None:
+    arguments = parse_task_arguments(["--data", "prepared/nothing"])
+    with pytest.raises(FileNotFoundError, match="^data: there is no folder prepared/nothing$"):
+        check_local_files(arguments.model, arguments.data)
