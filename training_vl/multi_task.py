@@ -135,11 +135,12 @@ def multi_task_config(
     for number, (name, task) in enumerate(opened.items()):
         heads[name] = {"kind": task.task.kind, "task_id": number}
         if name in shared:
-            owner = opened.get(shared[name])
-            if owner is not None and owner.task.config_fields != task.task.config_fields:
+            owner = opened.get(shared[name], task)  # that there is none, or of another kind, the config says
+            fields = [dict(each.task.config_fields) for each in (task, owner)]
+            if owner.task.kind == task.task.kind and fields[0] != fields[1]:
                 raise ValueError(
-                    f"{name} cannot share the head of {shared[name]}: their models have the fields "
-                    f"{dict(task.task.config_fields)} and {dict(owner.task.config_fields)}"
+                    f"{name} cannot share the head of {shared[name]}: their models have the fields {fields[0]} and "
+                    f"{fields[1]}"
                 )
             heads[name]["head"] = shared[name]
             continue

@@ -163,7 +163,7 @@ def draw_chart(path: Path, rows: Rows, title: str) -> None:
         panel.set_xlabel("% of the test examples")
         panel.set_yticks(range(len(rows)), list(rows))
     panels[0].invert_yaxis()
-    panels[-1].legend(loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(starts) + 1)
     figure.savefig(path, dpi=110)
 
 

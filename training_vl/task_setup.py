@@ -14,6 +14,7 @@ from datasets_vl.evaluation import evaluation_batches
 from datasets_vl.local import LocalRegions
 from datasets_vl.shard_folder import ShardFolder
 from datasets_vl.tasks.examples import TaskExamples
+from datasets_vl.tasks.proposals import verified_proposals
 from datasets_vl.tasks.table import TaskTable, read_task_description, read_task_table
 from datasets_vl.training_data import TrainingData
 from processing_vl.processing_regions import RegionTextProcessor
@@ -41,12 +42,14 @@ class TaskSplit:
         source: Where the images lie.
         regions: The images.
         examples: Makes its examples.
+        verified: Detector whose boxes the regions were found to be when the split was prepared, None if nobody looked.
     """
 
     name: str
     source: str
     regions: LocalRegions | ShardFolder
     examples: TaskExamples
+    verified: str | None = None
 
     @property
     def table(self) -> TaskTable:
@@ -55,7 +58,9 @@ class TaskSplit:
 
     @property
     def proposals(self) -> str:
-        """Where the boxes come from: detector and choice of boxes, where the region features name them."""
+        """Where the boxes come from: what was verified, or detector and choice of boxes as the features name them."""
+        if self.verified:
+            return self.verified
         metadata = self.regions.metadata
         known = [text for text in (metadata.detector, metadata.box_policy) if text]
         return ", ".join(known) or self.source
@@ -299,7 +304,8 @@ def open_split(
         table = TaskTable(table.kind, rows, task=table.task, labels=table.labels)
     source = opened if isinstance(opened, LocalRegions) else None
     examples = TaskExamples(table, regions_source=source, **{**task.example_options, **options})
-    return TaskSplit(split, str(regions), opened, examples)
+    verified = verified_proposals(read_task_description(data.data), split.split("+"), opened.fingerprint)
+    return TaskSplit(split, str(regions), opened, examples, verified)
 
 
 def task_config(model: ModelArguments, task: TaskDefinition, labels: list[str] | None) -> VisionLanguageConfig:

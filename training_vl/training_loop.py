@@ -212,6 +212,16 @@ class TrainingLoop:
             self.processor.save_pretrained(self.output_dir)
             self.log.close()
         self.accelerator.wait_for_everyone()
+        self._unwrap()
+
+    def _unwrap(self) -> None:
+        """Let go of the wrapper of the model, while the processes are still together.
+
+        As the last owner of their group it would take the group down while it holds Python's lock, for which a thread
+        of gloo may be waiting: now and then, a run of several processes on a CPU would never end (torch 2.13).
+        """
+        del self.wrapped
+        self.accelerator.free_memory()
 
     def take_step(self, batches: Iterator[Batch]) -> tuple[dict[str, Tensor], int]:
         """One step of the run.

@@ -8,13 +8,35 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.integration.finetuning_runs import SCRIPT, run_here
+from tests.integration.finetuning_runs import run_here
 from tests.integration.pretraining_runs import LAUNCH, ROOT, comparable, launch
 from tests.training_vl.tiny_data import NO_DROPOUT, NO_IMAGE_DROPOUT
 from tests.training_vl.tiny_tasks import task_recipe
 from training_vl.checkpointing import read_state
 
 TWO_ON_CPU = [*LAUNCH, "--config_file", str(ROOT / "examples" / "accelerate_configs" / "cpu_2.yaml")]
+
+# A wrapper that outlives its run may hang when the processes part, but only now and then: so it is looked for.
+WATCHED = """
+import gc
+import sys
+from torch.nn.parallel import DistributedDataParallel
+from examples.run_finetuning import main
+from training_vl.training_loop import TrainingLoop
+
+def wrappers():
+    return sum(type(each) is DistributedDataParallel for each in gc.get_objects())
+
+run = TrainingLoop.run
+
+def watched(loop):
+    before = wrappers()
+    run(loop)
+    sys.stderr.write(f"wrappers: {before}, then {wrappers()}\\n")
+
+TrainingLoop.run = watched
+main()
+"""
 
 
 def test_two_processes_are_one_training(tmp_path: Path) -> None:
@@ -28,7 +50,9 @@ def test_two_processes_are_one_training(tmp_path: Path) -> None:
         expected_processes=2,
     )
     two, one = tmp_path / "two", tmp_path / "one"
-    launch(TWO_ON_CPU, recipe, two, script=SCRIPT)
+    watched = tmp_path / "watched.py"
+    watched.write_text(WATCHED)
+    assert launch(TWO_ON_CPU, recipe, two, script=watched).count("wrappers: 1, then 0") == 2
     assert read_state(two / "checkpoint-6").world_size == 2
     alone = run_here(recipe, one, "--micro_batch_size", "8", "--expected_processes", "1")
     together = comparable(two)

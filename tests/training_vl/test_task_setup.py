@@ -176,3 +176,16 @@ def test_exchanged_images_and_exchanged_features(data: Path) -> None:
     assert torch.equal(own["region_boxes"], other["region_boxes"])
     assert torch.equal(own["labels"], other["labels"])
     assert not torch.equal(own["visual_embeds"], other["visual_embeds"])
+
+
+def test_verified_boxes_are_named_as_the_source_of_proposals(data: Path, tmp_path: Path) -> None:
+    run = arguments_for(data, "refcoco")
+    seen = set_up_task(run.model, run.data).validation
+    shutil.copytree(run.data.data, tmp_path / "prepared")
+    described = tmp_path / "prepared" / "task.json"
+    description = json.loads(described.read_text())
+    entry = {"source": "boxes of a detector", "regions": [seen.regions.fingerprint]}
+    description["splits"]["val"]["proposals"] = entry
+    described.write_text(json.dumps(description))
+    run.data.data = str(tmp_path / "prepared")
+    assert seen.proposals != set_up_task(run.model, run.data).validation.proposals == "boxes of a detector"
