@@ -16,6 +16,7 @@ from .best_model import BestModel
 from .checkpointing import find_checkpoint
 from .distributed import make_accelerator
 from .model_setup import build_model, load_model
+from .run_checks import check_run
 from .task_arguments import FineTuningArguments, TaskRunArguments
 from .task_evaluation import evaluate_task, predict_split
 from .task_setup import TaskParts, set_up_task
@@ -60,7 +61,7 @@ def fine_tune(arguments: TaskRunArguments) -> Path | None:
 
 
 def check_output_dir(arguments: TaskRunArguments) -> TaskRunArguments:
-    """Ask for a place for the model, and make the run tiny if that is wanted.
+    """Ask for a place for the model and for the files it names, and make the run tiny if that is wanted.
 
     Args:
         arguments: As they came.
@@ -70,9 +71,9 @@ def check_output_dir(arguments: TaskRunArguments) -> TaskRunArguments:
 
     Raises:
         ValueError: If there is no `output_dir`.
+        FileNotFoundError: Naming all files and folders that are missing.
     """
-    if arguments.training.output_dir is None:
-        raise ValueError("where shall the model go? Give output_dir: a folder")
+    check_run(arguments)
     return shrink_task(arguments) if arguments.training.tiny else arguments
 
 

@@ -30,6 +30,7 @@ from .finetuning import with_epochs
 from .model_setup import build_model, load_config, load_model, load_processor
 from .retrieval_arguments import RetrievalDataArguments, RetrievalRunArguments
 from .retrieval_scoring import PairScorer, score_in_memory
+from .run_checks import check_run
 from .tiny_run import shrink
 from .training_loop import Batch, StepLosses, TrainingLoop, divide_batch
 from .visual_start import least_squares_start
@@ -105,11 +106,11 @@ def fine_tune_retrieval(arguments: RetrievalRunArguments) -> None:
         arguments: Of the run.
 
     Raises:
+        FileNotFoundError: Naming all files and folders that are missing.
         ValueError: If arguments, model and data do not fit each other.
         FloatingPointError: If the loss is no longer finite.
     """
-    if arguments.training.output_dir is None:
-        raise ValueError("where shall the model go? Give output_dir: a folder")
+    check_run(arguments)
     if arguments.training.tiny:
         arguments = shrink(arguments)
     training = arguments.training

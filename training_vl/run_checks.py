@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from datasets_vl.manifest import MANIFEST_NAME
 
@@ -36,6 +37,21 @@ def check_pretraining(arguments: RunArguments[DataArguments]) -> None:
         several = f"{len(missing)} arguments are missing:\n  " if len(missing) > 1 else ""
         raise ValueError(several + "\n  ".join(missing))
     check_local_files(model, data)
+
+
+def check_run(arguments: RunArguments[Any]) -> None:
+    """Refuse the run of a task that cannot begin.
+
+    Args:
+        arguments: Of the run, before `--tiny` makes what it lacks.
+
+    Raises:
+        ValueError: If there is no `output_dir`.
+        FileNotFoundError: Naming all files and folders that are missing.
+    """
+    if arguments.training.output_dir is None:
+        raise ValueError("where shall the model go? Give output_dir: a folder")
+    check_local_files(arguments.model, arguments.data)
 
 
 def check_local_files(model: ModelArguments, data: RegionArguments) -> None:

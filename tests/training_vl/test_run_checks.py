@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from training_vl.arguments import parse_pretraining_arguments
-from training_vl.run_checks import check_local_files, check_pretraining
+from training_vl.retrieval_arguments import parse_retrieval_arguments
+from training_vl.run_checks import check_local_files, check_pretraining, check_run
 from training_vl.task_arguments import parse_task_arguments
 
 
@@ -64,3 +67,25 @@ def test_prepared_data_of_a_task_are_looked_for() -> None:
     arguments = parse_task_arguments(["--data", "prepared/nothing"])
     with pytest.raises(FileNotFoundError, match="^data: there is no folder prepared/nothing$"):
         check_local_files(arguments.model, arguments.data)
+
+
+@pytest.mark.parametrize(
+    ("parse", "words", "missing"),
+    [
+        (parse_task_arguments, ["--task", "vqa", "--data", "no/prepared"], "data: there is no folder no/prepared"),
+        (parse_retrieval_arguments, ["--captions", "no.json"], "captions: there is no file no.json"),
+    ],
+)
+def test_runs_of_tasks_name_missing_files(
+    parse: Callable[[list[str]], Any], words: list[str], missing: str, tmp_path: Path
+) -> None:
+    words = [*words, "--regions", "no/regions", "--output_dir", str(tmp_path), "--config", "vilbert"]
+    with pytest.raises(FileNotFoundError) as raised:
+        check_run(parse(words))
+    assert missing in str(raised.value)
+    assert "regions: there is no folder no/regions" in str(raised.value)
+
+
+def test_a_task_needs_a_place_for_the_model() -> None:
+    with pytest.raises(ValueError, match="where shall the model go"):
+        check_run(parse_task_arguments(["--task", "vqa", "--config", "vilbert"]))
