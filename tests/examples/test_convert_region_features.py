@@ -14,6 +14,7 @@ import pytest
 from datasets_vl.manifest import read_manifest
 from datasets_vl.shard_reading import iter_shard
 from tests.datasets_vl.readers.raw_formats import raw_image, tsv_line, write_tsv
+from tests.interrupts import listen_to_ctrl_c
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "convert_region_features.py"
 
@@ -114,7 +115,13 @@ def test_ctrl_c_ends_with_130_and_one_line(tmp_path: Path, num_proc: int, moment
     source = write_tsv(tmp_path / "a.tsv", [raw_image(i, regions=20, dim=1024) for i in range(150)])
     out = tmp_path / "out"
     options = ("--format", "tsv", "--shard-size", "1", "--num-proc", str(num_proc))
-    run = subprocess.Popen(command(source, out, *options), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    run = subprocess.Popen(
+        command(source, out, *options),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=listen_to_ctrl_c,
+    )
     wanted = "shard-*.parquet" if moment == "the first shard is there" else ".cache/huggingface/conversion.json"
     while not list(out.glob(wanted)):
         assert run.poll() is None, "the run ended before it could be interrupted"

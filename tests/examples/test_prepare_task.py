@@ -13,6 +13,7 @@ from datasets_vl.tasks.proposals import verified_proposals
 from datasets_vl.tasks.table import read_task_description, read_task_table
 from tests.datasets_vl.tasks.sample_files import SAMPLES
 from tests.datasets_vl.tasks.task_regions import write_regions
+from tests.interrupts import listen_to_ctrl_c
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "prepare_task.py"
 QUESTIONS = SAMPLES / "vqa" / "v2_OpenEnded_mscoco_train2014_questions.json"
@@ -98,7 +99,12 @@ def test_misspelt_options_and_ctrl_c(tmp_path: Path) -> None:
     os.mkfifo(pipe)  # nobody writes: the script waits until it is interrupted
     shards = write_regions(tmp_path / "shards", ["x"])
     options = ["--split", "train", "--regions", shards, "--questions", pipe, "--build-vocabulary"]
-    waiting = subprocess.Popen(command("vqa", tmp_path / "out", *options), stderr=subprocess.PIPE, text=True)
+    waiting = subprocess.Popen(
+        command("vqa", tmp_path / "out", *options),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_ctrl_c,
+    )
     with open(pipe, "w"):  # opens when the script does
         waiting.send_signal(signal.SIGINT)
         _, said = waiting.communicate(timeout=60)
