@@ -60,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scores", type=Path, help="JSON file for the scores")
     parser.add_argument("--vcr_answers", type=Path, help="predictions of vcr_qa on the same split, for vcr_qar")
     parser.add_argument("--max_text_length", type=int, help="as in training (default: that of the task)")
+    parser.add_argument("--answer_separator", default="", help="as in training, for vcr_qar (default: none)")
     parser.add_argument("--task_token", type=int, help="row of the task token table, for a ViLBERT that has one")
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--num_workers", type=int, default=0)
@@ -81,7 +82,7 @@ class Evaluation:
         for file in (arguments.output, arguments.scores):
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
-        self.task: TaskDefinition = find_task(arguments.task)
+        self.task: TaskDefinition = find_task(arguments.task, arguments.answer_separator)
         description = read_task_description(arguments.data)
         check_benchmark(self.task, description, arguments.data)
         self.accelerator: Accelerator = make_accelerator(find_unused_parameters=False, use_cpu=arguments.use_cpu)

@@ -24,6 +24,8 @@ class TaskDataArguments(RegionArguments):
         max_text_length: Word pieces a text (with its second text) keeps, special tokens included. By default enough
             for nearly all texts of the task.
         task_token: Row of the task token table, for a ViLBERT with `num_task_tokens`.
+        answer_separator: What stands between question and answer in front of VCR's rationales: nothing (uclanlp), or
+            "[SEP]" (vilbert_beta, vilbert-multi-task).
     """
 
     task: str | None = None
@@ -32,6 +34,7 @@ class TaskDataArguments(RegionArguments):
     val_split: str | None = None
     max_text_length: int | None = None
     task_token: int | None = None
+    answer_separator: str = ""
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -154,15 +154,27 @@ class TaskParts:
         )
 
 
-def find_task(name: str | None) -> TaskDefinition:
-    """The task called `name`.
+def find_task(name: str | None, answer_separator: str = "") -> TaskDefinition:
+    """The task of a run.
+
+    Args:
+        name: Its name.
+        answer_separator: What stands between question and answer in front of VCR's rationales.
+
+    Returns:
+        The task.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or it has no answers in front of rationales.
     """
     if name not in TASKS:
         raise ValueError(f"which task? Give task: one of {', '.join(TASKS)}, got {name!r}")
-    return TASKS[name]
+    task = TASKS[name]
+    if not answer_separator:
+        return task
+    if task.example_options.get("choose") != "rationale":
+        raise ValueError(f"answer_separator {answer_separator!r} belongs to vcr_qar, not to {name}: leave it out")
+    return replace(task, example_options={**task.example_options, "separator": answer_separator})
 
 
 def set_up_task(model: ModelArguments, data: TaskDataArguments) -> TaskParts:
@@ -201,7 +213,7 @@ def open_task(data: TaskDataArguments) -> OpenedTask:
         FileNotFoundError: If `data` names no prepared folder.
         ValueError: If something is missing or does not fit together.
     """
-    task = find_task(data.task)
+    task = find_task(data.task, data.answer_separator)
     if data.data is None:
         raise ValueError("which annotations? Give data: a folder written by examples/prepare_task.py")
     description = read_task_description(data.data)

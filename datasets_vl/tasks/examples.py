@@ -77,11 +77,14 @@ class Choices(ExampleForm):
             text = rationale.
         given_answer: With "rationale", the number of the answer to take instead of the right one. Such examples have
             no label: the leaderboard, and Q->AR on a split without labels, want the rationales for every answer.
+        separator: With "rationale", what stands between question and answer: nothing (uclanlp), or "[SEP]"
+            (vilbert_beta, vilbert-multi-task).
         mention_iou: Intersection over union from which a region is the object that a word mentions.
     """
 
     choose: Choosing = "answer"
     given_answer: int | None = None
+    separator: str = ""
     mention_iou: float = 0.5
 
     def __post_init__(self) -> None:
@@ -90,12 +93,14 @@ class Choices(ExampleForm):
         _check_share("mention_iou", self.mention_iou)
         if self.given_answer is not None and self.choose == "answer":
             raise ValueError(f"given_answer={self.given_answer} goes with choose='rationale' only")
+        if self.separator and self.choose == "answer":
+            raise ValueError(f"separator={self.separator!r} goes with choose='rationale' only")
 
     def fields(self, record: Record, images: Sequence[RegionFeatures], labels: Mapping[str, int]) -> dict[str, Any]:
         """See `ExampleForm.fields`."""
         first, seconds, label = record["question"], record["answers"], record["answer_label"]
         if self.choose == "rationale":
-            first = _joined(first, record["answers"][self._answer_of(record)])
+            first = _joined(first, record["answers"][self._answer_of(record)], self.separator)
             seconds = record["rationales"]
             label = record["rationale_label"] if self.given_answer is None else None
         linked = regions_of_objects(images[0], record["object_boxes"], minimum_iou=self.mention_iou)
@@ -265,10 +270,11 @@ class TaskExamples:
             )
 
 
-def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    shift = len(first["text"]) + 1
+def _joined(first: dict[str, Any], second: dict[str, Any], separator: str) -> dict[str, Any]:
+    between = f" {separator} " if separator else " "
+    shift = len(first["text"]) + len(between)
     moved = [{**each, "start": each["start"] + shift, "end": each["end"] + shift} for each in second["mentions"]]
-    return {"text": f"{first['text']} {second['text']}", "mentions": first["mentions"] + moved}
+    return {"text": f"{first['text']}{between}{second['text']}", "mentions": first["mentions"] + moved}
 
 
 def _linked_mentions(which: int, text: dict[str, Any], linked: Sequence[int | None]) -> list[Mention]:

@@ -189,3 +189,15 @@ def test_verified_boxes_are_named_as_the_source_of_proposals(data: Path, tmp_pat
     described.write_text(json.dumps(description))
     run.data.data = str(tmp_path / "prepared")
     assert seen.proposals != set_up_task(run.model, run.data).validation.proposals == "boxes of a detector"
+
+
+def test_the_answer_separator_is_that_of_the_rationales(data: Path) -> None:
+    parts = parts_for(data, "vcr_qar", answer_separator="[SEP]")
+    batches = (parts.training_data(batch_size=2, seed=0, rank=0, world_size=1), parts.validation.batches)
+    (training, *_) = islice(batches[0], 1)
+    (validation, *_) = batches[1](parts.collator, batch_size=2)
+    separator = parts.processor.tokenizer.sep_token_id
+    for batch in (training, validation):
+        assert ((batch["input_ids"] == separator).sum(-1) == 3).all()
+    with pytest.raises(ValueError, match="belongs to vcr_qar, not to vcr_qa: leave it out"):
+        parts_for(data, "vcr_qa", answer_separator="[SEP]")

@@ -113,6 +113,13 @@ def test_rationales_are_chosen_after_the_right_answer() -> None:
     assert mentioned(found, 0) == of_question + of_answer
 
 
+def test_question_and_answer_may_be_separated() -> None:
+    found = example_of(vcr_examples(choose="rationale", separator="[SEP]"), "val-12", regions("val-7", OBJECTS))
+    assert found["texts"][0] == "Why is Alex smiling at Sam and dog ? [SEP] Alex is greeting Sam ."
+    of_question = [(0, "Alex", [0]), (0, "Sam", [1]), (0, "dog", [2])]
+    assert mentioned(found, 0) == [*of_question, (0, "Alex", [0]), (0, "Sam", [1])]
+
+
 def test_rationales_for_every_answer_as_the_leaderboard_wants() -> None:
     image = regions("val-7", OBJECTS)
     for answer, text in enumerate(("Alex is greeting Sam .", "Robin told a joke .")):
@@ -199,6 +206,13 @@ def test_phrases_have_distributions_over_regions() -> None:
             "choose must be one of answer, rationale, got 'both'",
         ),
         ("multiple_choice", None, {"given_answer": 1}, ValueError, "given_answer=1 goes with choose='rationale' only"),
+        (
+            "multiple_choice",
+            None,
+            {"separator": "[SEP]"},
+            ValueError,
+            r"separator='\[SEP\]' goes with choose='rationale'",
+        ),
         ("multiple_choice", None, {"mention_iou": 2}, ValueError, "mention_iou must lie between 0 and 1, got 2"),
     ],
 )
