@@ -110,7 +110,7 @@ def test_errors_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SystemExit, match="ValueError: which task"):
         call(monkeypatch, run_finetuning, "--config", "vilbert", "--output_dir", str(tmp_path))
     with pytest.raises(SystemExit, match="ValueError: there are no built-in scenes for nlvr1"):
-        tiny_run(monkeypatch, tmp_path / "nlvr1", "nlvr1", "vilbert")
+        tiny_run(monkeypatch, tmp_path / "nlvr1", "nlvr1_finetuning", "vilbert")
     tiny_run(monkeypatch, tmp_path / "vqa", "vqa_vilbert", "vilbert")
     words = evaluation_words(tmp_path / "vqa", "vqa")
     with pytest.raises(SystemExit, match="has no split 'test'"):
