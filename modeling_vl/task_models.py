@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -138,7 +139,7 @@ def build_classifier(config: PreTrainedConfig, input_size: int, hidden_size: int
     return TwoLayerClassifier(config, input_size, hidden_size, num_outputs)
 
 
-class Task:
+class Task(ABC):
     """One kind of task: its head, what the head reads, its loss, and its result in plain Python.
 
     Args:
@@ -153,6 +154,7 @@ class Task:
     def __init__(self, config: PreTrainedConfig) -> None:
         self.config = config
 
+    @abstractmethod
     def build_head(self, region_size: int) -> nn.Module:
         """A fresh head.
 
@@ -162,8 +164,8 @@ class Task:
         Returns:
             The head.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, read: Read, head: nn.Module, inputs: ModelInputs, labels: Tensor | None) -> TaskOutput:
         """Read texts and images, score, and compute the loss when labels are given.
 
@@ -176,8 +178,8 @@ class Task:
         Returns:
             Loss and logits.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, logits: Tensor, inputs: Mapping[str, Any]) -> list[Any]:
         """Predictions in plain Python.
 
@@ -188,7 +190,6 @@ class Task:
         Returns:
             One prediction an example.
         """
-        raise NotImplementedError
 
     def drop(self, states: Tensor, head: nn.Module) -> Tensor:
         """Dropout on what `head` reads, while it is trained; `states` `[...]` keep their shape."""

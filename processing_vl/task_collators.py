@@ -170,34 +170,6 @@ class TaskCollator(ABC):
         }
 
 
-class QuestionAnsweringCollator(TaskCollator):
-    """Adds `labels`: soft scores float32 `[B, num_labels]` where the examples have scores, else int64 `[B]`.
-
-    Args:
-        processor: See `TaskCollator`.
-        num_labels: Answers that the model knows.
-        **settings: See `TaskCollator`.
-    """
-
-    def __init__(self, processor: RegionTextProcessor, *, num_labels: int, **settings: Any) -> None:
-        super().__init__(processor, **settings)
-        self.num_labels = num_labels
-
-    def targets(
-        self, examples: Sequence[TaskExample], images: Sequence[RegionFeatures], encoding: BatchEncoding
-    ) -> dict[str, Tensor]:
-        """See `TaskCollator.targets`."""
-        scores = _known(examples, "scores")
-        if scores is None:
-            return _class_labels(examples, self.num_labels)
-        labels = torch.zeros(len(examples), self.num_labels)
-        for row, (example, of_answers) in enumerate(zip(examples, scores, strict=True)):
-            for answer, score in of_answers.items():
-                _check_label(example, answer, self.num_labels)
-                labels[row, answer] = score
-        return {"labels": labels}
-
-
 class ClassificationCollator(TaskCollator):
     """Adds `labels` int64 `[B]`.
 
@@ -216,6 +188,30 @@ class ClassificationCollator(TaskCollator):
     ) -> dict[str, Tensor]:
         """See `TaskCollator.targets`."""
         return _class_labels(examples, self.num_labels)
+
+
+class QuestionAnsweringCollator(ClassificationCollator):
+    """Adds `labels`: soft scores float32 `[B, num_labels]` where the examples have scores, else int64 `[B]`.
+
+    Args:
+        processor: See `TaskCollator`.
+        num_labels: Answers that the model knows.
+        **settings: See `TaskCollator`.
+    """
+
+    def targets(
+        self, examples: Sequence[TaskExample], images: Sequence[RegionFeatures], encoding: BatchEncoding
+    ) -> dict[str, Tensor]:
+        """See `TaskCollator.targets`."""
+        scores = _known(examples, "scores")
+        if scores is None:
+            return super().targets(examples, images, encoding)
+        labels = torch.zeros(len(examples), self.num_labels)
+        for row, (example, of_answers) in enumerate(zip(examples, scores, strict=True)):
+            for answer, score in of_answers.items():
+                _check_label(example, answer, self.num_labels)
+                labels[row, answer] = score
+        return {"labels": labels}
 
 
 class MultipleChoiceCollator(TaskCollator):

@@ -10,6 +10,8 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from transformers.configuration_utils import PreTrainedConfig
 
+from .arguments import TrainingArguments
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,6 +44,27 @@ def make_accelerator(
     accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision, kwargs_handlers=[parallel])
     check_world_size(accelerator.num_processes, expected_processes, os.environ)
     return accelerator
+
+
+def training_accelerator(training: TrainingArguments, *, find_unused_parameters: bool) -> Accelerator:
+    """Join the processes of a training run.
+
+    Args:
+        training: Of the run.
+        find_unused_parameters: See `make_accelerator`.
+
+    Returns:
+        The accelerator.
+
+    Raises:
+        RuntimeError: See `check_world_size`.
+    """
+    return make_accelerator(
+        find_unused_parameters=find_unused_parameters,
+        mixed_precision=training.mixed_precision,
+        use_cpu=training.use_cpu,
+        expected_processes=training.expected_processes,
+    )
 
 
 def leaves_parameters_unused(config: PreTrainedConfig) -> bool:

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from .best_model import BestModel
 from .checkpointing import find_checkpoint
-from .distributed import make_accelerator
+from .distributed import training_accelerator
 from .model_setup import build_model, load_model
 from .run_checks import check_run
 from .task_arguments import FineTuningArguments, TaskRunArguments
@@ -42,11 +42,9 @@ def fine_tune(arguments: TaskRunArguments) -> Path | None:
     """
     arguments = check_output_dir(arguments)
     training = arguments.training
-    accelerator = make_accelerator(
+    accelerator = training_accelerator(
+        training,
         find_unused_parameters=True,  # which parameters a head leaves out depends on the task
-        mixed_precision=training.mixed_precision,
-        use_cpu=training.use_cpu,
-        expected_processes=training.expected_processes,
     )
     checkpoint = find_checkpoint(Path(training.output_dir), training.resume_from_checkpoint)
     parts = set_up_task(arguments.model, arguments.data)

@@ -16,11 +16,12 @@ from processing_vl.processing_regions import RegionTextProcessor
 
 from .arguments import ModelArguments, RunArguments
 from .checkpointing import find_checkpoint
-from .distributed import make_accelerator
+from .distributed import training_accelerator
 from .finetuning import validation_batches, write_predictions
 from .model_setup import build_model, load_config, load_model, load_processor
 from .multi_task_arguments import MultiTaskRunArguments, head_name, of_one_task
 from .multi_task_loop import MultiTaskLoop, OneTask, Round, Turn
+from .run_checks import require_output_dir
 from .stop_and_go import StopAndGo
 from .task_arguments import TaskRunArguments
 from .task_evaluation import evaluate_task
@@ -56,16 +57,13 @@ def train_multi_task(arguments: MultiTaskRunArguments) -> None:
         ValueError: If arguments, model and data do not fit each other.
         FloatingPointError: If the loss is no longer finite.
     """
-    if arguments.training.output_dir is None:
-        raise ValueError("where shall the model go? Give output_dir: a folder")
+    require_output_dir(arguments.training)
     if arguments.training.tiny:
         arguments = shrink_multi_task(arguments)
     training = arguments.training
-    accelerator = make_accelerator(
+    accelerator = training_accelerator(
+        training,
         find_unused_parameters=True,  # a step trains one head of many
-        mixed_precision=training.mixed_precision,
-        use_cpu=training.use_cpu,
-        expected_processes=training.expected_processes,
     )
     checkpoint = find_checkpoint(Path(training.output_dir), training.resume_from_checkpoint)
     parts = set_up_multi_task(arguments)

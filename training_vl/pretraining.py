@@ -10,7 +10,7 @@ from accelerate.utils import set_seed
 from .arguments import DataArguments, RunArguments
 from .checkpointing import find_checkpoint
 from .data_setup import build_collator, build_training_data, build_validation_batches
-from .distributed import leaves_parameters_unused, make_accelerator
+from .distributed import leaves_parameters_unused, training_accelerator
 from .model_setup import build_model, load_config, load_model, load_processor
 from .pretraining_loop import pretraining_loop
 from .tiny_run import shrink
@@ -33,12 +33,7 @@ def pretrain(arguments: RunArguments[DataArguments]) -> None:
         arguments = shrink(arguments)
     training = arguments.training
     config = load_config(arguments.model)
-    accelerator = make_accelerator(
-        find_unused_parameters=leaves_parameters_unused(config),
-        mixed_precision=training.mixed_precision,
-        use_cpu=training.use_cpu,
-        expected_processes=training.expected_processes,
-    )
+    accelerator = training_accelerator(training, find_unused_parameters=leaves_parameters_unused(config))
     place = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
     processor = load_processor(arguments.model, config)
     collator = build_collator(arguments.data, config, processor)

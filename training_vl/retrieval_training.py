@@ -25,7 +25,7 @@ from processing_vl.retrieval_collator import RetrievalCollator
 from .best_model import BestModel
 from .checkpointing import find_checkpoint
 from .data_setup import check_feature_dim, open_regions
-from .distributed import make_accelerator
+from .distributed import training_accelerator
 from .finetuning import with_epochs
 from .model_setup import build_model, load_config, load_model, load_processor
 from .retrieval_arguments import RetrievalDataArguments, RetrievalRunArguments
@@ -114,11 +114,9 @@ def fine_tune_retrieval(arguments: RetrievalRunArguments) -> None:
     if arguments.training.tiny:
         arguments = shrink(arguments)
     training = arguments.training
-    accelerator = make_accelerator(
+    accelerator = training_accelerator(
+        training,
         find_unused_parameters=True,  # states that the poolers do not read leave their last layers without gradient
-        mixed_precision=training.mixed_precision,
-        use_cpu=training.use_cpu,
-        expected_processes=training.expected_processes,
     )
     checkpoint = find_checkpoint(Path(training.output_dir), training.resume_from_checkpoint)
     parts = set_up_retrieval(arguments)

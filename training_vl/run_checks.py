@@ -7,7 +7,9 @@ from typing import Any
 
 from datasets_vl.manifest import MANIFEST_NAME
 
-from .arguments import DataArguments, ModelArguments, RegionArguments, RunArguments
+from .arguments import DataArguments, ModelArguments, RegionArguments, RunArguments, TrainingArguments
+
+NO_OUTPUT_DIR = "where shall the model go? Give output_dir: a folder"
 
 
 def check_pretraining(arguments: RunArguments[DataArguments]) -> None:
@@ -23,7 +25,7 @@ def check_pretraining(arguments: RunArguments[DataArguments]) -> None:
     model, data, training = arguments.model, arguments.data, arguments.training
     missing = []
     if training.output_dir is None:
-        missing.append("where shall the model go? Give output_dir: a folder")
+        missing.append(NO_OUTPUT_DIR)
     if not (model.config or model.from_pretrained):
         missing.append("which model? Give config, such as vilbert or visualbert, or from_pretrained")
     if not (model.tokenizer or model.from_pretrained or model.from_bert or training.tiny):
@@ -49,9 +51,14 @@ def check_run(arguments: RunArguments[Any]) -> None:
         ValueError: If there is no `output_dir`.
         FileNotFoundError: Naming all files and folders that are missing.
     """
-    if arguments.training.output_dir is None:
-        raise ValueError("where shall the model go? Give output_dir: a folder")
+    require_output_dir(arguments.training)
     check_local_files(arguments.model, arguments.data)
+
+
+def require_output_dir(training: TrainingArguments) -> None:
+    """Refuse a run, by its `training` arguments, that has no place for the model: a `ValueError`."""
+    if training.output_dir is None:
+        raise ValueError(NO_OUTPUT_DIR)
 
 
 def check_local_files(model: ModelArguments, data: RegionArguments) -> None:
