@@ -1,11 +1,14 @@
-"""Fixtures shared by all tests: where real data and the full golden set lie."""
+"""Fixtures shared by all tests: where real data and the full golden set lie, and a Hub."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.hub.hub import Hub
 
 
 def _folder_from(variable: str) -> Path:
@@ -28,3 +31,10 @@ def real_data() -> Path:
 def golden_fixtures() -> Path:
     """The folder of the full golden set named by ``GOLDEN_FIXTURES``."""
     return _folder_from("GOLDEN_FIXTURES")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A Hub on this machine, empty."""
+    with Hub(tmp_path / "hub") as running:
+        yield running
