@@ -1,0 +1,137 @@
+"""A push is one commit, whole or not at all: what a failed one says, leaves behind, and sends when started again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.hub.hub import ROOT, Hub
+
+PUSH = """
+import json, sys
+from pathlib import Path
+from datasets_vl.hub_push import PushError, push_folder
+
+folder, texts, outcomes = Path(sys.argv[1]), sys.argv[2:], []
+for text in texts:
+    (folder / "config.json").write_text(text)
+    try:
+        outcomes.append(push_folder(folder, "someone/m", message=text))
+    except PushError as error:
+        outcomes.append(str(error))
+print(json.dumps(outcomes))
+"""
+
+
+WEIGHTS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+
+
+def write_model(folder: Path) -> list[str]:
+    """A folder with two large files and what a writer leaves for itself; the hashes of the two."""
+    (folder / ".cache" / "huggingface").mkdir(parents=True)
+    (folder / ".cache" / "huggingface" / "writer.lock").touch()
+    contents = [name.encode() * 4_000 for name in WEIGHTS]
+    for name, content in zip(WEIGHTS, contents, strict=True):
+        (folder / name).write_bytes(content)
+    return [hashlib.sha256(content).hexdigest() for content in contents]
+
+
+def log(hub: Hub) -> list[str]:
+    """First lines of the commits, oldest first."""
+    return [commit.title for commit in hub.repository("m").head.log()][::-1]
+
+
+def pushes(hub: Hub, folder: Path, *texts: str) -> list[str]:
+    """Pushes the folder once for each text, which becomes its config and the commit's message."""
+    return json.loads(hub.output(PUSH, folder, *texts))
+
+
+def test_a_failed_push_says_what_happened_and_changes_nothing(hub: Hub, tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    hub.fail("POST", "/repos/create", status=401, message="Invalid username or password.")
+    (nothing,) = pushes(hub, tmp_path / "m", "0")
+    assert nothing == (
+        "the push to the model repository someone/m failed: the Hub does not know your token (Invalid username or "
+        "password.). Nothing was sent. Files on this disk are as they were. What to do: log in with `hf auth login`, "
+        "or set HF_TOKEN to a token that may write."
+    )
+    pushes(hub, tmp_path / "m", "first")
+    first = hub.repository("m").head
+
+    hub.fail("POST", "/preupload/", status=403, message="Forbidden: read only token")
+    hub.fail("POST", "/preupload/", status=404, message="Repository not found", code="RepoNotFound")
+    hub.fail("POST", "/commit/", status=412, message="A commit has happened since. Please refresh and try again.")
+    hub.fail("POST", "/commit/", status=500)
+    hub.cut("POST", "/commit/", after=50)
+    outcomes = pushes(hub, tmp_path / "m", *"abcde")
+    assert hub.repository("m").head is first
+    reasons = [
+        "your token has no right to do that (Forbidden: read only token)",
+        "there is no such repository, or your token may not see it (Repository not found)",
+        "someone else has pushed meanwhile (A commit has happened since. Please refresh and try again.)",
+        "the Hub failed (Internal Error)",
+        "the connection broke (Server disconnected without sending a response.)",
+    ]
+    advice = [
+        "use a token that may write to this repository, or push to another",
+        "check the name and your token's rights",
+        "look at the repository's history, then push again",
+        "push again later; large files that have arrived are not sent again",
+        "push again; large files that have arrived are not sent again",
+    ]
+    for outcome, reason, what_to_do in zip(outcomes, reasons, advice, strict=True):
+        assert outcome == (
+            f"the push to the model repository someone/m failed: {reason}. The repository is as it was before, at "
+            f"commit {first.oid[:12]}. Files on this disk are as they were. What to do: {what_to_do}."
+        )
+    assert sorted(first.files) == [".gitattributes", "config.json", *WEIGHTS]
+
+
+def test_a_push_whose_answer_was_lost_has_succeeded(hub: Hub, tmp_path: Path) -> None:
+    """Also one that puts one file in the place of two, which are gone with the same commit."""
+    write_model(tmp_path / "m")
+    pushes(hub, tmp_path / "m", "first")
+    for name in WEIGHTS:
+        (tmp_path / "m" / name).rename(tmp_path / "m" / "model.safetensors")
+    hub.lose_answer("POST", "/commit/")
+    (outcome, again) = pushes(hub, tmp_path / "m", "second", "second")
+    assert outcome == again == f"{hub.url}/someone/m/commit/{hub.repository('m').head.oid}"
+    assert log(hub) == ["initial commit", "first", "second"]
+    assert sorted(hub.repository("m").head.files) == [".gitattributes", "config.json", "model.safetensors"]
+
+
+def test_an_interrupted_upload_goes_on_where_it_broke_off(hub: Hub, tmp_path: Path) -> None:
+    """A refused file, a connection cut within a file, and a process killed within a file."""
+    first, second = write_model(tmp_path / "m")
+    hub.fail("PUT", second, status=403, message="Request has expired")
+    (outcome,) = pushes(hub, tmp_path / "m", "first")
+    assert "your token has no right" in outcome
+    assert hub.uploads() == [first]
+    assert log(hub) == ["initial commit"]
+
+    arrived = hub.stall("PUT", second)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", PUSH, str(tmp_path / "m"), "first"], cwd=ROOT, env=hub.environment()
+    )
+    assert arrived.wait(timeout=60)
+    killed.kill()
+    killed.wait()
+    assert log(hub) == ["initial commit"]
+
+    hub.cut("PUT", second, after=70_000)
+    pushes(hub, tmp_path / "m", "first")
+    assert hub.uploads() == [first, second]
+    assert log(hub) == ["initial commit", "first"]
+    for name in WEIGHTS:
+        assert hub.content("m", name) == (tmp_path / "m" / name).read_bytes()
+
+
+def test_offline_is_named(hub: Hub, tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    (outcome,) = json.loads(hub.output(PUSH, tmp_path / "m", "first", HF_HUB_OFFLINE="1"))
+    assert "failed: this process is offline (" in outcome
+    assert "Nothing was sent. " in outcome
+    assert "What to do: unset HF_HUB_OFFLINE and push again." in outcome
