@@ -1,4 +1,4 @@
-"""Fine-tune ViLBERT or VisualBERT for a task: questions, choices, statements, expressions or phrases about images.
+r"""Fine-tune ViLBERT or VisualBERT for a task: questions, choices, statements, expressions or phrases about images.
 
 Try a command out first: a few steps of a tiny model on built-in scenes, or on the data given:
 
@@ -30,36 +30,37 @@ All arguments: `python examples/run_finetuning.py --help`, and with `--task retr
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Sequence
 
-from transformers.utils.logging import disable_progress_bar
-
-from training_vl.finetuning import fine_tune
-from training_vl.retrieval_arguments import asks_for_retrieval, parse_retrieval_arguments
-from training_vl.retrieval_training import fine_tune_retrieval
-from training_vl.task_arguments import parse_task_arguments
+from training_vl.training_command import training_command
 
 
 def run(words: Sequence[str]) -> None:
     """Train as the `words` of a command line say."""
+    # Imported one after the other, so that --help and mistakes are answered before torch is there.
+    from training_vl.retrieval_arguments import asks_for_retrieval, parse_retrieval_arguments
+    from training_vl.run_checks import check_run
+    from training_vl.task_arguments import parse_task_arguments
+
     if asks_for_retrieval(words):
-        fine_tune_retrieval(parse_retrieval_arguments(words))
+        of_retrieval = parse_retrieval_arguments(words, description=__doc__)
+        check_run(of_retrieval)
+
+        from training_vl.retrieval_training import fine_tune_retrieval
+
+        fine_tune_retrieval(of_retrieval)
     else:
-        fine_tune(parse_task_arguments(words))
+        arguments = parse_task_arguments(words, description=__doc__)
+        check_run(arguments)
+
+        from training_vl.finetuning import fine_tune
+
+        fine_tune(arguments)
 
 
 def main() -> None:
-    """Read the arguments and train; errors that the arguments caused are told in one line."""
-    disable_progress_bar()  # saving a checkpoint would draw one into that of the training
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        run(sys.argv[1:])
-    except (ImportError, OSError, RuntimeError, ValueError, FloatingPointError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; start again with --resume_from_checkpoint latest to continue after the last checkpoint")
+    """Read the command line and train."""
+    training_command(run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train one ViLBERT for several tasks at once (12-in-1, Lu et al., 2020): a shared trunk, a head for every task.
+r"""Train one ViLBERT for several tasks at once (12-in-1, Lu et al., 2020): a shared trunk, a head for every task.
 
 Try it out first, with a tiny model on built-in scenes:
 
@@ -22,25 +22,28 @@ All arguments: `python examples/run_multi_task.py --help`.
 
 from __future__ import annotations
 
-import logging
-import sys
+from collections.abc import Sequence
 
-from transformers.utils.logging import disable_progress_bar
+from training_vl.training_command import training_command
 
-from training_vl.multi_task import train_multi_task
-from training_vl.multi_task_arguments import parse_multi_task_arguments
+
+def run(words: Sequence[str]) -> None:
+    """Train as the `words` of a command line say."""
+    # Imported one after the other, so that --help and mistakes are answered before torch is there.
+    from training_vl.multi_task_arguments import parse_multi_task_arguments
+    from training_vl.run_checks import check_multi_task
+
+    arguments = parse_multi_task_arguments(words, description=__doc__)
+    check_multi_task(arguments)
+
+    from training_vl.multi_task import train_multi_task
+
+    train_multi_task(arguments)
 
 
 def main() -> None:
-    """Read the arguments and train; errors that the arguments caused are told in one line."""
-    disable_progress_bar()  # saving a checkpoint would draw one into that of the training
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        train_multi_task(parse_multi_task_arguments(sys.argv[1:]))
-    except (ImportError, OSError, RuntimeError, ValueError, FloatingPointError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; start again with --resume_from_checkpoint latest to continue after the last checkpoint")
+    """Read the command line and train."""
+    training_command(run)
 
 
 if __name__ == "__main__":

@@ -35,37 +35,28 @@ All arguments: `python examples/run_pretraining.py --help`.
 
 from __future__ import annotations
 
-import logging
-import sys
+from collections.abc import Sequence
 
-from datasets_vl.command_line import tells_mistakes
+from training_vl.training_command import training_command
 
 
-def run() -> None:
-    """Train as the command line says."""
+def run(words: Sequence[str]) -> None:
+    """Train as the `words` of a command line say."""
     # Imported one after the other, so that --help and mistakes are answered before torch is there.
     from training_vl.arguments import parse_pretraining_arguments
     from training_vl.run_checks import check_pretraining
 
-    arguments = parse_pretraining_arguments(sys.argv[1:], description=__doc__)
+    arguments = parse_pretraining_arguments(words, description=__doc__)
     check_pretraining(arguments)
-
-    from transformers.utils.logging import disable_progress_bar
 
     from training_vl.pretraining import pretrain
 
-    disable_progress_bar()  # saving a checkpoint would draw one into that of the training
     pretrain(arguments)
 
 
 def main() -> None:
-    """Read the arguments and train; errors that the arguments caused are told in one line."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    with tells_mistakes(
-        ImportError, OSError, RuntimeError, ValueError, FloatingPointError,
-        interrupted="interrupted; start again with --resume_from_checkpoint latest to go on after the last checkpoint",
-    ):  # fmt: skip
-        run()
+    """Read the command line and train."""
+    training_command(run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rank images for captions and captions for images: N x M retrieval, zero-shot or fine-tuned.
+r"""Rank images for captions and captions for images: N x M retrieval, zero-shot or fine-tuned.
 
     accelerate launch examples/run_retrieval.py runs/flickr8k --regions features/flickr8k \
         --captions dataset_flickr8k.json --split test --output_dir runs/flickr8k/test
@@ -26,19 +26,16 @@ import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from transformers import AutoProcessor
 from transformers.utils.logging import disable_progress_bar
 
-from datasets_vl.captions import read_captions
-from datasets_vl.local import LocalRegions
-from datasets_vl.tasks.caption_retrieval import RetrievalSplit, mine_pool
-from modeling_vl import AutoModelForImageTextRetrieval
-from training_vl.distributed import make_accelerator
+from datasets_vl.command_line import tells_mistakes
 from training_vl.recipes import described, parse_groups
-from training_vl.retrieval_report import measure_recalls, print_recalls, write_rankings
-from training_vl.retrieval_scoring import PairScorer, ScoreFiles, score_to_disk
+
+if TYPE_CHECKING:
+    from datasets_vl.tasks.caption_retrieval import RetrievalSplit
+    from training_vl.retrieval_scoring import ScoreFiles
 
 
 @dataclass
@@ -89,6 +86,16 @@ class RetrievalArguments:
 
 def retrieve(arguments: RetrievalArguments) -> None:
     """Score, and write what came out."""
+    # Imported here, so that --help and mistakes on the command line are answered at once.
+    from transformers import AutoProcessor
+
+    from datasets_vl.captions import read_captions
+    from datasets_vl.local import LocalRegions
+    from datasets_vl.tasks.caption_retrieval import RetrievalSplit
+    from modeling_vl import AutoModelForImageTextRetrieval
+    from training_vl.distributed import make_accelerator
+    from training_vl.retrieval_scoring import PairScorer, score_to_disk
+
     accelerator = make_accelerator(find_unused_parameters=False, use_cpu=arguments.use_cpu)
     captions = read_captions(arguments.captions, split=arguments.split, image_id=arguments.caption_image_id)
     split = RetrievalSplit.of(
@@ -115,6 +122,9 @@ def retrieve(arguments: RetrievalArguments) -> None:
 
 
 def _report(arguments: RetrievalArguments, split: RetrievalSplit, scores: ScoreFiles, folder: Path) -> None:
+    from datasets_vl.tasks.caption_retrieval import mine_pool
+    from training_vl.retrieval_report import measure_recalls, print_recalls, write_rankings
+
     table = measure_recalls(scores, split)
     entry = {"arguments": dataclasses.asdict(arguments), "recalls": table}
     (folder / "recalls.json").write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
@@ -132,12 +142,11 @@ def main() -> None:
     words = sys.argv[1:]
     if words and not words[0].startswith("-"):
         words = ["--model", *words]
-    try:
-        retrieve(*parse_groups((RetrievalArguments,), words))
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on with what is not scored yet")
+    with tells_mistakes(
+        ImportError, OSError, RuntimeError, ValueError,
+        interrupted="interrupted; the same command goes on with what is not scored yet",
+    ):  # fmt: skip
+        retrieve(*parse_groups((RetrievalArguments,), words, description=__doc__))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""VisualBERT's three stages on built-in scenes, and what each is worth for question answering.
+r"""VisualBERT's three stages on built-in scenes, and what each is worth for question answering.
 
     python examples/run_three_stages.py OUT
 

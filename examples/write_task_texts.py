@@ -1,4 +1,4 @@
-"""Write the texts of a prepared task as captions: what VisualBERT's task-specific pre-training reads.
+r"""Write the texts of a prepared task as captions: what VisualBERT's task-specific pre-training reads.
 
     python examples/write_task_texts.py prepared/vqa texts.jsonl --split train
     accelerate launch examples/run_pretraining.py examples/recipes/visualbert_task_specific.yaml \

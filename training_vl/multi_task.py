@@ -21,7 +21,7 @@ from .finetuning import validation_batches, write_predictions
 from .model_setup import build_model, load_config, load_model, load_processor
 from .multi_task_arguments import MultiTaskRunArguments, head_name, of_one_task
 from .multi_task_loop import MultiTaskLoop, OneTask, Round, Turn
-from .run_checks import require_output_dir
+from .run_checks import check_multi_task
 from .stop_and_go import StopAndGo
 from .task_arguments import TaskRunArguments
 from .task_evaluation import evaluate_task
@@ -54,10 +54,11 @@ def train_multi_task(arguments: MultiTaskRunArguments) -> None:
         arguments: Of the run.
 
     Raises:
+        FileNotFoundError: Naming all files and folders that are missing.
         ValueError: If arguments, model and data do not fit each other.
         FloatingPointError: If the loss is no longer finite.
     """
-    require_output_dir(arguments.training)
+    check_multi_task(arguments)
     if arguments.training.tiny:
         arguments = shrink_multi_task(arguments)
     training = arguments.training

@@ -118,14 +118,15 @@ def of_one_task(training: MultiTaskTrainingArguments, entry: dict[str, Any]) -> 
     return dataclasses.replace(training, **sizes)
 
 
-def parse_multi_task_arguments(arguments: Sequence[str]) -> MultiTaskRunArguments:
+def parse_multi_task_arguments(arguments: Sequence[str], *, description: str | None = None) -> MultiTaskRunArguments:
     """Read the command line of a run, see `recipes.parse_groups`.
 
     Args:
         arguments: The words of the command line, without the program.
+        description: Text above the list of arguments in the help.
 
     Returns:
         The arguments.
     """
     groups = (ModelArguments, MultiTaskDataArguments, MultiTaskTrainingArguments)
-    return RunArguments(*parse_groups(groups, arguments))
+    return RunArguments(*parse_groups(groups, arguments, description=description))

@@ -12,7 +12,6 @@ from typing import Literal
 import yaml
 
 from .arguments import ModelArguments, RegionArguments, RunArguments
-from .model_setup import load_config
 from .recipes import RECIPE_SUFFIXES, described, parse_groups
 from .task_arguments import FineTuningArguments
 
@@ -53,6 +52,8 @@ class RetrievalModelArguments(ModelArguments):
         if self.from_bert and self.from_bert.startswith(PACKAGE_PREFIX):
             self.from_bert = str(packaged_folder(self.from_bert.removeprefix(PACKAGE_PREFIX)))
         if self.overrides_by_model:
+            from .model_setup import load_config  # with torch, which other command lines are read without
+
             plain = ModelArguments(config=self.config, from_pretrained=self.from_pretrained)
             own = self.overrides_by_model.get(load_config(plain).model_type, {})
             self.config_overrides = {**own, **(self.config_overrides or {})}
@@ -157,14 +158,15 @@ def asks_for_retrieval(arguments: Sequence[str]) -> bool:
     return isinstance(content, dict) and content.get("task") == TASK
 
 
-def parse_retrieval_arguments(arguments: Sequence[str]) -> RetrievalRunArguments:
+def parse_retrieval_arguments(arguments: Sequence[str], *, description: str | None = None) -> RetrievalRunArguments:
     """Read the command line of a run, see `recipes.parse_groups`.
 
     Args:
         arguments: The words of the command line, without the program.
+        description: Text above the list of arguments in the help.
 
     Returns:
         The arguments.
     """
     groups = (RetrievalModelArguments, RetrievalDataArguments, FineTuningArguments)
-    return RunArguments(*parse_groups(groups, arguments))
+    return RunArguments(*parse_groups(groups, arguments, description=description))

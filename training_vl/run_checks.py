@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from datasets_vl.manifest import MANIFEST_NAME
 
 from .arguments import DataArguments, ModelArguments, RegionArguments, RunArguments, TrainingArguments
+from .multi_task_arguments import MultiTaskDataArguments
 
 NO_OUTPUT_DIR = "where shall the model go? Give output_dir: a folder"
 
@@ -51,11 +53,11 @@ def check_run(arguments: RunArguments[Any]) -> None:
         ValueError: If there is no `output_dir`.
         FileNotFoundError: Naming all files and folders that are missing.
     """
-    require_output_dir(arguments.training)
+    _require_output_dir(arguments.training)
     check_local_files(arguments.model, arguments.data)
 
 
-def require_output_dir(training: TrainingArguments) -> None:
+def _require_output_dir(training: TrainingArguments) -> None:
     """Refuse a run, by its `training` arguments, that has no place for the model: a `ValueError`."""
     if training.output_dir is None:
         raise ValueError(NO_OUTPUT_DIR)
@@ -73,9 +75,31 @@ def check_local_files(model: ModelArguments, data: RegionArguments) -> None:
     Raises:
         FileNotFoundError: Naming all that are missing.
     """
+    _refuse([*_missing_data(vars(data)), *_missing_model(model)])
+
+
+def check_multi_task(arguments: RunArguments[MultiTaskDataArguments]) -> None:
+    """Refuse a run of several tasks that cannot begin.
+
+    Args:
+        arguments: Of the run, before `--tiny` makes what it lacks.
+
+    Raises:
+        ValueError: If there is no `output_dir`.
+        FileNotFoundError: Naming all files and folders that are missing, and the tasks that name them.
+    """
+    _require_output_dir(arguments.training)
+    of_tasks = [
+        f"tasks: {name}: {line}" for name, entry in arguments.data.tasks.items() for line in _missing_data(entry)
+    ]
+    _refuse([*_missing_data(vars(arguments.data)), *of_tasks, *_missing_model(arguments.model)])
+
+
+def _missing_data(values: Mapping[str, Any]) -> list[str]:
+    """What the data arguments `values` name that is not there, a line each."""
     found = []
     for name in ("regions", "val_regions"):
-        path = getattr(data, name)
+        path = values.get(name)
         if path is None or "://" in path:
             continue
         if not Path(path).is_dir():
@@ -85,18 +109,28 @@ def check_local_files(model: ModelArguments, data: RegionArguments) -> None:
                 f"{name}: {path} has no {MANIFEST_NAME}: convert raw features with examples/convert_region_features.py"
             )
     for name in ("captions", "val_captions"):
-        path = getattr(data, name, None)
+        path = values.get(name)
         if path is not None and not Path(path).is_file():
             found.append(f"{name}: there is no file {path}")
-    prepared = getattr(data, "data", None)
+    prepared = values.get("data")
     if prepared is not None and not Path(prepared).is_dir():
         found.append(f"data: there is no folder {prepared}")
+    return found
+
+
+def _missing_model(model: ModelArguments) -> list[str]:
+    """The same of where the model comes from."""
+    found = []
     for name in ("from_pretrained", "from_bert", "tokenizer"):
         path = getattr(model, name)
         if path is not None and _is_no_hub_id(path) and not Path(path).exists():
             found.append(f"{name}: there is no folder {path}")
-    if found:
-        raise FileNotFoundError("\n  ".join(["these are missing:", *found] if len(found) > 1 else found))
+    return found
+
+
+def _refuse(missing: list[str]) -> None:
+    if missing:
+        raise FileNotFoundError("\n  ".join(["these are missing:", *missing] if len(missing) > 1 else missing))
 
 
 def _is_no_hub_id(name: str) -> bool:

@@ -72,13 +72,16 @@ class FineTuningArguments(TrainingArguments):
 TaskRunArguments = RunArguments[TaskDataArguments]
 
 
-def parse_task_arguments(arguments: Sequence[str]) -> TaskRunArguments:
+def parse_task_arguments(arguments: Sequence[str], *, description: str | None = None) -> TaskRunArguments:
     """Read the command line of a fine-tuning run, see `recipes.parse_groups`.
 
     Args:
         arguments: The words of the command line, without the program.
+        description: Text above the list of arguments in the help.
 
     Returns:
         The arguments.
     """
-    return RunArguments(*parse_groups((ModelArguments, TaskDataArguments, FineTuningArguments), arguments))
+    return RunArguments(
+        *parse_groups((ModelArguments, TaskDataArguments, FineTuningArguments), arguments, description=description)
+    )

@@ -12,18 +12,20 @@ import torch
 import transformers
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer
+from transformers.trainer_utils import get_last_checkpoint
 
 from datasets_vl.local import LocalExamples, LocalRegions
 from datasets_vl.order import epoch_permutation
 from processing_vl.task_collators import TaskCollator, without_bookkeeping
 from processing_vl.task_example import TaskExample
 
+from .checkpointing import LATEST
 from .distributed import check_world_size
-from .finetuning import starting_model, with_epochs
+from .finetuning import check_output_dir, starting_model, with_epochs, write_predictions
 from .optimization import make_optimizer, make_schedule
 from .task_arguments import FineTuningArguments, TaskRunArguments
 from .task_evaluation import evaluate_task
-from .task_setup import TaskParts, TaskSplit
+from .task_setup import TaskParts, TaskSplit, set_up_task
 from .training_loop import Batch, count_steps, divide_batch
 
 
@@ -227,3 +229,37 @@ def hugging_face_arguments(
     arguments.per_device_eval_batch_size = training.eval_batch_size or sizes.micro_batch
     arguments.gradient_accumulation_steps = sizes.micro_batches
     return arguments
+
+
+def train_with_trainer(arguments: TaskRunArguments) -> TaskTrainer:
+    """Train, save the best model, and write its predictions for the validation split.
+
+    Args:
+        arguments: Of the run.
+
+    Returns:
+        The Trainer, with the best model.
+
+    Raises:
+        FileNotFoundError: Naming all files and folders that are missing.
+        ValueError: If arguments, model and data do not fit each other, or `output_dir` holds another run.
+    """
+    arguments = check_output_dir(arguments)
+    checkpoint = _checkpoint(Path(arguments.training.output_dir), arguments.training.resume_from_checkpoint)
+    parts = set_up_task(arguments.model, arguments.data)
+    trainer = TaskTrainer(arguments, parts)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_model()
+    if parts.validation is not None:
+        write_predictions(arguments, parts, trainer.model, trainer.accelerator)
+    return trainer
+
+
+def _checkpoint(output_dir: Path, wanted: str | None) -> str | None:
+    existing = get_last_checkpoint(str(output_dir)) if output_dir.is_dir() else None
+    if existing and wanted is None:
+        raise ValueError(
+            f"{output_dir} holds checkpoints of an earlier run, the last one {Path(existing).name}: continue it with "
+            "--resume_from_checkpoint latest, or choose another output_dir"
+        )
+    return existing if wanted == LATEST else wanted

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from transformers import Trainer, TrainingArguments
 
-from examples.run_with_trainer import train
 from tests.integration.finetuning_runs import run_here
 from tests.integration.pretraining_runs import weights
 from tests.training_vl.tiny_tasks import task_recipe
 from training_vl.finetuning import starting_model
 from training_vl.task_arguments import TaskRunArguments, parse_task_arguments
 from training_vl.task_setup import set_up_task
-from training_vl.task_trainer import ModelInputsOf, NumberedExamples
+from training_vl.task_trainer import ModelInputsOf, NumberedExamples, train_with_trainer
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def test_the_losses_are_those_of_our_loop(data: Path, tmp_path: Path, task: str,
         head_learning_rate=0.02,
     )
     ours = run_here(recipe, tmp_path / "ours")
-    train(arguments_of(recipe, tmp_path / "theirs", "--save_total_limit", "2"))
+    train_with_trainer(arguments_of(recipe, tmp_path / "theirs", "--save_total_limit", "2"))
     theirs = history(tmp_path / "theirs", 20)
     assert [row["loss"] for row in theirs if "loss" in row] == [
         pytest.approx(row["train/loss"], rel=1e-6) for row in ours if "train/loss" in row
@@ -67,9 +66,11 @@ def test_the_losses_are_those_of_our_loop(data: Path, tmp_path: Path, task: str,
 
 def test_it_resumes_exactly(data: Path, tmp_path: Path) -> None:
     recipe = task_recipe(data, "resume", task="snli_ve", max_steps=9, eval_steps=3, num_workers=1)
-    train(arguments_of(recipe, tmp_path / "whole", "--save_total_limit", "5"))
+    train_with_trainer(arguments_of(recipe, tmp_path / "whole", "--save_total_limit", "5"))
     shutil.copytree(tmp_path / "whole" / "checkpoint-3", tmp_path / "resumed" / "checkpoint-3")
-    train(arguments_of(recipe, tmp_path / "resumed", "--resume_from_checkpoint", "latest", "--save_total_limit", "5"))
+    train_with_trainer(
+        arguments_of(recipe, tmp_path / "resumed", "--resume_from_checkpoint", "latest", "--save_total_limit", "5")
+    )
     assert history(tmp_path / "resumed", 9) == history(tmp_path / "whole", 9)
     assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
 
@@ -77,17 +78,19 @@ def test_it_resumes_exactly(data: Path, tmp_path: Path) -> None:
 def test_it_stops_early_and_keeps_the_best(data: Path, tmp_path: Path) -> None:
     """With a learning rate of 0 no evaluation is better than the first."""
     recipe = task_recipe(data, "early", task="snli_ve", max_steps=12, eval_steps=2, learning_rate=0.0)
-    trainer = train(arguments_of(recipe, tmp_path, "--early_stopping_patience", "2", "--save_total_limit", "9"))
+    trainer = train_with_trainer(
+        arguments_of(recipe, tmp_path, "--early_stopping_patience", "2", "--save_total_limit", "9")
+    )
     assert trainer.state.global_step == 6
     assert trainer.state.best_model_checkpoint.endswith("checkpoint-2")
     with pytest.raises(ValueError, match="holds checkpoints of an earlier run, the last one checkpoint-6: continue"):
-        train(arguments_of(recipe, tmp_path))
+        train_with_trainer(arguments_of(recipe, tmp_path))
 
 
 def test_streams_are_refused(data: Path, tmp_path: Path) -> None:
     recipe = task_recipe(data, "stream", task="vqa", streaming=True)
     with pytest.raises(ValueError, match="the Trainer resumes by numbers: leave out streaming"):
-        train(arguments_of(recipe, tmp_path))
+        train_with_trainer(arguments_of(recipe, tmp_path))
 
 
 def test_a_plain_trainer_evaluates_too(data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from training_vl.arguments import parse_pretraining_arguments
+from training_vl.multi_task_arguments import parse_multi_task_arguments
 from training_vl.retrieval_arguments import parse_retrieval_arguments
-from training_vl.run_checks import check_local_files, check_pretraining, check_run
+from training_vl.run_checks import check_local_files, check_multi_task, check_pretraining, check_run
 from training_vl.task_arguments import parse_task_arguments
 
 
@@ -89,3 +91,17 @@ def test_runs_of_tasks_name_missing_files(
 def test_a_task_needs_a_place_for_the_model() -> None:
     with pytest.raises(ValueError, match="where shall the model go"):
         check_run(parse_task_arguments(["--task", "vqa", "--config", "vilbert"]))
+
+
+def test_a_run_of_several_tasks_names_the_tasks_whose_files_are_missing(tmp_path: Path) -> None:
+    tasks = {"vqa": {"data": "no/vqa"}, "nlvr2": {"data": str(tmp_path), "val_regions": "no/images"}}
+    words = ["--tasks", json.dumps(tasks), "--regions", "no/regions", "--from_pretrained", "./no/model"]
+    with pytest.raises(FileNotFoundError) as raised:
+        check_multi_task(parse_multi_task_arguments([*words, "--output_dir", str(tmp_path)]))
+    assert str(raised.value).splitlines() == [
+        "these are missing:",
+        "  regions: there is no folder no/regions",
+        "  tasks: vqa: data: there is no folder no/vqa",
+        "  tasks: nlvr2: val_regions: there is no folder no/images",
+        "  from_pretrained: there is no folder ./no/model",
+    ]
