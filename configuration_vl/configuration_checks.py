@@ -10,11 +10,13 @@ from huggingface_hub.dataclasses import strict  # reads the annotations themselv
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.utils import is_torch_available, logging
 
+from .hub_code import CarriesModelCode
+
 logger = logging.get_logger(__name__)
 
 
 @strict
-class CheckedConfig(PreTrainedConfig):
+class CheckedConfig(CarriesModelCode, PreTrainedConfig):
     """A configuration that checks its fields, and warns of keyword arguments that look like misspelt ones.
 
     Subclasses list the fields that obey a simple rule in the class variables below.
@@ -27,6 +29,7 @@ class CheckedConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Say which keyword arguments look like misspelt fields; all are kept as attributes."""
+        kwargs = self.without_own_code(kwargs)
         names = [known.name for known in fields(self)]
         for key in kwargs:
             closest = [] if hasattr(self, key) else get_close_matches(key, names, n=1, cutoff=0.8)

@@ -10,7 +10,7 @@ from .region_conventions import LOCATION_SIZES
 
 
 @strict
-class ViLBertConfig(VisionLanguageConfig):
+class ViLBertConfig(VisionLanguageConfig, auto_class="AutoConfig"):
     """Configuration of ViLBERT: two streams that meet in co-attention layers (Lu et al., 2019, section 2.2).
 
     The defaults are `bert_base_6layer_6conect`, the model of the paper. Text-stream fields and pre-training targets

@@ -16,7 +16,7 @@ logger = logging.get_logger(__name__)
 
 
 @strict
-class VisualBertConfig(VisionLanguageConfig):
+class VisualBertConfig(VisionLanguageConfig, auto_class="AutoConfig"):
     """Configuration of VisualBERT: one stream over words and regions (Li et al., 2019, section 3.1).
 
     The defaults are the uclanlp models with 2048-dimensional regions. Fields shared with transformers' own

@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from configuration_vl import ViLBertConfig, VisualBertConfig
+from configuration_vl.hub_code import register_model_class
 from processing_vl import RegionFeatureExtractor, RegionTextProcessor
 
 from .auto_vl import (
@@ -53,8 +54,9 @@ for _auto, _vilbert, _visualbert in (
     (AutoModelForPhraseGrounding, ViLBertForPhraseGrounding, VisualBertForPhraseGrounding),
     (AutoModelForMultiTask, ViLBertForMultiTask, VisualBertForMultiTask),
 ):
-    _auto.register(ViLBertConfig, _vilbert, exist_ok=True)
-    _auto.register(VisualBertConfig, _visualbert, exist_ok=True)
+    for _config, _model in ((ViLBertConfig, _vilbert), (VisualBertConfig, _visualbert)):
+        _auto.register(_config, _model, exist_ok=True)
+        register_model_class(_config, _auto, _model)
 
 __all__ = [
     "AutoModelForImageTextRetrieval",

@@ -11,13 +11,14 @@ import torch
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
+from configuration_vl.hub_code import CarriesCode
 from configuration_vl.region_conventions import GLOBAL_REGION_PLACES, OFFICIAL_FEATURE_SIZES
 
 from .boxes_vl import check_location_size, region_locations, whole_image_location
 from .region_features import InvalidRegionFeatures, RegionFeatures
 
 
-class RegionFeatureExtractor(FeatureExtractionMixin):
+class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="AutoFeatureExtractor"):
     """Pads the regions of a batch of images into the tensors both models read.
 
     Most models want one region that stands for the whole image. Data that have it (row 0, `has_global_region`) keep
@@ -54,6 +55,7 @@ class RegionFeatureExtractor(FeatureExtractionMixin):
             raise ValueError(f"global_region must be 'first', 'last' or None, got {global_region!r}")
         if max_regions is not None and max_regions < 1:
             raise ValueError(f"max_regions must be at least 1, or None for all regions, got {max_regions}")
+        kwargs.pop("auto_map", None)  # written anew whenever the extractor is saved
         super().__init__(**kwargs)
         self.visual_embedding_dim = visual_embedding_dim
         self.location_size = location_size

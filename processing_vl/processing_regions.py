@@ -11,11 +11,13 @@ from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.tokenization_utils_base import BatchEncoding, PreTrainedTokenizerBase
 
+from configuration_vl.hub_code import CarriesCode
+
 from .feature_extraction_regions import RegionFeatureExtractor
 from .region_features import RegionFeatures
 
 
-class RegionTextProcessor(ProcessorMixin):
+class RegionTextProcessor(CarriesCode, ProcessorMixin, auto_class="AutoProcessor"):
     """A tokenizer for the text and a `RegionFeatureExtractor` for the image.
 
     Args:

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: where real data and the full golden set lie, and a Hub."""
+"""Fixtures shared by all tests: where real data and the full golden set lie, a Hub, and sums in one order."""
 
 from __future__ import annotations
 
@@ -38,3 +38,14 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     """A Hub on this machine, empty."""
     with Hub(tmp_path / "hub") as running:
         yield running
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums come out the same, bit by bit, only when they are added in the same order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

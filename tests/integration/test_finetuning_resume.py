@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.integration.finetuning_runs import SCRIPT, run_here
 from tests.integration.pretraining_runs import start_and_kill, weights
@@ -16,17 +14,12 @@ from training_vl.checkpointing import checkpoints
 STEPS, SAVE_STEPS = 60, 20
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(("task", "config", "num_workers"), [("vqa", "visualbert", 0), ("nlvr2", "vilbert", 2)])

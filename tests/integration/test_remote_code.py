@@ -1,0 +1,117 @@
+"""Saved folders load where none of our packages exist, with the same bits, and can be saved again there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+import modeling_vl
+from processing_vl import RegionFeatureExtractor, RegionTextProcessor
+from tests.minilm import tokenizer
+from tests.random_regions import random_regions
+from tests.tiny_models import FEATURES, tiny_inputs, tiny_model
+from tests.tiny_tasks import MODELS, TASK_FIELDS, task_inputs, task_model
+
+SCRIPT = Path(__file__).with_name("load_remotely.py")
+TEXTS = ["what is on the table?", "a cat"]
+IMAGES = [random_regions(4, feature_dim=FEATURES, seed=1), random_regions(3, feature_dim=FEATURES, seed=2)]
+HEADS = {
+    "vqa": {"kind": "question_answering", "num_labels": 5},
+    "refcoco": {"kind": "referring_expressions"},
+}
+REFERENCES = {
+    "ImageTextRetrieval": "image_text_retrieval",
+    "RegionGrounding": "region_grounding",
+    "PhraseGrounding": "phrase_grounding",
+    "MultiTask": "modeling_multi_task",
+}
+"""Files of the classes that no Auto class of transformers is meant for."""
+
+
+def every_model(kind: str) -> list[tuple[PreTrainedModel, dict[str, Any], dict[str, Any]]]:
+    """A model of each class, its inputs, and what else it is called with."""
+    multi_task = tiny_model(getattr(modeling_vl, f"{kind}ForMultiTask"), multi_task_heads=HEADS)
+    return [
+        (tiny_model(getattr(modeling_vl, f"{kind}Model")), tiny_inputs(), {}),
+        (tiny_model(getattr(modeling_vl, f"{kind}ForPreTraining")), tiny_inputs(), {}),
+        (multi_task, tiny_inputs(), {"task": "refcoco"}),
+        *((task_model(kind, task), task_inputs(task), {}) for task in TASK_FIELDS),
+    ]
+
+
+def save(folder: Path, model: PreTrainedModel, inputs: dict[str, Any], options: dict[str, Any]) -> None:
+    """The folder of a model, with what `load_remotely.py` reads."""
+    name = type(model).__name__
+    suffix = name.partition("For")[2]
+    model.save_pretrained(folder)
+    job = {"class": name, "options": options}
+    if suffix in REFERENCES:
+        job["reference"] = f"{REFERENCES[suffix]}.{name}"
+    else:
+        job["auto_class"] = f"AutoModelFor{suffix}" if suffix else "AutoModel"
+    (folder / "job.json").write_text(json.dumps(job))
+    torch.save(inputs, folder / "inputs.pt")
+    with torch.no_grad():
+        outputs = model(**inputs, **options)
+    torch.save(
+        {key: value for key, value in outputs.items() if isinstance(value, torch.Tensor)}, folder / "outputs.pt"
+    )
+
+
+def save_processor(folder: Path, model: PreTrainedModel) -> None:
+    """A processor beside the model, with texts, images and what it makes of them."""
+    processor = RegionTextProcessor(RegionFeatureExtractor.from_model_config(model.config), tokenizer())
+    processor.save_pretrained(folder)
+    (folder / "texts.json").write_text(json.dumps(TEXTS))
+    regions = [
+        {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in fields.items()}
+        for fields in map(asdict, IMAGES)
+    ]
+    torch.save(regions, folder / "regions.pt")
+    torch.save(dict(processor(text=TEXTS, regions=IMAGES)), folder / "encodings.pt")
+
+
+def load_remotely(folder: Path, again: Path) -> list[str]:
+    """Run `load_remotely.py` and return which folders were loaded and found equal."""
+    again.mkdir()
+    environment = {**os.environ, "HF_MODULES_CACHE": str(again / "modules"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-I", str(SCRIPT), str(folder), str(again / "folders")]
+    done = subprocess.run(command, cwd=again, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_every_class_loads_remotely_and_again_from_what_was_saved_there(tmp_path: Path) -> None:
+    saved, first, second = (tmp_path / name for name in ("saved", "first", "second"))
+    classes = set()
+    for kind in MODELS:
+        for model, inputs, options in every_model(kind):
+            name = type(model).__name__
+            save(saved / name, model, inputs, options)
+            if name.endswith("QuestionAnswering"):
+                save_processor(saved / name, model)
+            classes.add(name)
+    assert classes == {name for name in modeling_vl.__all__ if name.startswith(tuple(MODELS)) and "Config" not in name}
+    assert load_remotely(saved, first) == sorted(classes)
+    assert load_remotely(first / "folders", second) == sorted(classes)
+    for name in classes:
+        was, now = saved / name, first / "folders" / name
+        assert python_files(now) == python_files(was), name
+        assert json.loads((now / "config.json").read_text()) == json.loads((was / "config.json").read_text()), name
+
+
+def python_files(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.glob("*.py")}
