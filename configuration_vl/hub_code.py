@@ -27,7 +27,7 @@ _ORIGIN_OF_AUTO_CLASSES = "transformers."
 class _Pipeline(NamedTuple):
     implementation: type
     auto_class: str
-    architectures: tuple[str, ...]
+    architectures: frozenset[str]
 
 
 _packages: dict[str, Path] = {}
@@ -150,7 +150,7 @@ class CarriesModelCode(CarriesCode):
         Returns:
             The rest.
         """
-        names = {cls.__name__ for cls in _model_classes.get(type(self), {}).values()}
+        names = _names(self)
         if not names:
             return dict(entries)
         names.add(type(self).__name__)
@@ -164,17 +164,11 @@ class CarriesModelCode(CarriesCode):
         return rest
 
     def _own_pipelines(self) -> dict[str, _Pipeline]:
-        architectures = {*(self.architectures or ())} & {
-            cls.__name__ for cls in _model_classes.get(type(self), {}).values()
-        }
-        return {
-            task: pipeline
-            for task, pipeline in _pipelines.items()
-            if architectures.intersection(pipeline.architectures)
-        }
+        architectures = _names(self) & {*(self.architectures or ())}
+        return {task: pipeline for task, pipeline in _pipelines.items() if architectures & pipeline.architectures}
 
     def _write_code(self, folder: Path) -> None:
-        known = {cls.__name__ for cls in _model_classes.get(type(self), {}).values()}
+        known = _names(self)
         unknown = sorted({*(self.architectures or ())} - known)
         if known and unknown:
             logger.warning_once(
@@ -202,17 +196,17 @@ def register_model_class(config_class: type, auto_class: type, model_class: type
     _model_classes.setdefault(config_class, {})[auto_class] = model_class
 
 
-def register_pipeline(task: str, implementation: type, auto_class: type, architectures: Iterable[str]) -> None:
+def register_pipeline(task: str, implementation: type, auto_class: type, model_classes: Iterable[type]) -> None:
     """Have a pipeline travel with the models it is for.
 
     Args:
         task: What `transformers.pipeline` calls it.
         implementation: The pipeline's class.
         auto_class: The Auto class of transformers that loads its model.
-        architectures: Names of the model classes it is for.
+        model_classes: The model classes whose folders it works with.
     """
     _add_package(implementation)
-    _pipelines[task] = _Pipeline(implementation, auto_class.__name__, tuple(architectures))
+    _pipelines[task] = _Pipeline(implementation, auto_class.__name__, frozenset(cls.__name__ for cls in model_classes))
 
 
 def _add_package(cls: type) -> None:
@@ -223,6 +217,10 @@ def _add_package(cls: type) -> None:
         )
     if package:
         _packages[package] = _file(cls).parent
+
+
+def _names(config: CarriesModelCode) -> set[str]:
+    return {cls.__name__ for cls in _model_classes.get(type(config), {}).values()}
 
 
 def _file(cls: type) -> Path:

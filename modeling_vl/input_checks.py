@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 
 from configuration_vl.region_conventions import OFFICIAL_FEATURE_SIZES
-from processing_vl.masking import IGNORED_LABEL
+from processing_vl.ignored_label import IGNORED_LABEL
 
 
 def builds_graph() -> bool:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from processing_vl.masking import IGNORED_LABEL as IGNORE_INDEX
+from processing_vl.ignored_label import IGNORED_LABEL as IGNORE_INDEX
 
 from .input_checks import builds_graph
 

@@ -9,7 +9,8 @@ import torch
 
 from configuration_vl.region_targets import REGION_TARGETS
 
-from .masking import IGNORED_LABEL, RegionMask, mask_regions, mask_tokens
+from .ignored_label import IGNORED_LABEL
+from .masking import RegionMask, mask_regions, mask_tokens
 from .pretraining_example import MATCH, MISMATCH, PreTrainingExample
 from .processing_regions import RegionTextProcessor
 from .region_features import RegionFeatures

@@ -107,7 +107,7 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
         if return_tensors not in ("pt", "np"):
             raise ValueError(f"return_tensors must be 'pt' or 'np', got {return_tensors!r}")
         images = regions if isinstance(regions, Sequence) else [regions]
-        images = [_as_region_features(image, number) for number, image in enumerate(images)]
+        images = [as_region_features(image, number) for number, image in enumerate(images)]
         for image in images:
             image.validate()
         batch = self.encode([self.limit(image) for image in images])
@@ -239,7 +239,20 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
             )
 
 
-def _as_region_features(image: RegionFeatures | Mapping[str, Any], number: int) -> RegionFeatures:
+def as_region_features(image: RegionFeatures | Mapping[str, Any], number: int) -> RegionFeatures:
+    """An image that may have been given as a mapping.
+
+    Args:
+        image: `RegionFeatures`, or a mapping with its fields (`image_id` may be missing); whatever numpy takes for an
+            array may stand for one.
+        number: Its place in the batch, for messages.
+
+    Returns:
+        The image, not validated.
+
+    Raises:
+        TypeError: It is neither.
+    """
     if isinstance(image, Mapping):
         scalars = ("image_id", "width", "height", "has_global_region")
         arrays = {

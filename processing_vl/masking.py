@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .boxes_vl import pairwise_iou
-
-IGNORED_LABEL = -100
-"""Label of a place where nothing is to be predicted."""
+from .ignored_label import IGNORED_LABEL
 
 _REPLACED_BY_MASK = 0.8
 _REPLACED_BY_RANDOM = 0.1

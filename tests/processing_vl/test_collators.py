@@ -12,7 +12,8 @@ from transformers import AutoTokenizer
 from configuration_vl.region_targets import REGION_TARGETS
 from processing_vl.collators import PreTrainingCollator
 from processing_vl.feature_extraction_regions import RegionFeatureExtractor
-from processing_vl.masking import IGNORED_LABEL, mask_regions, mask_tokens
+from processing_vl.ignored_label import IGNORED_LABEL
+from processing_vl.masking import mask_regions, mask_tokens
 from processing_vl.processing_regions import RegionTextProcessor
 from processing_vl.region_features import InvalidRegionFeatures, RegionFeatures
 from tests.minilm import minilm_folder, tokenizer

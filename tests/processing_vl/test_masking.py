@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing_vl.masking import IGNORED_LABEL, RegionMask, mask_regions, mask_tokens, overlapping_regions
+from processing_vl.ignored_label import IGNORED_LABEL
+from processing_vl.masking import RegionMask, mask_regions, mask_tokens, overlapping_regions
 from tests.random_regions import random_regions
 
 DRAWS = 200_000
