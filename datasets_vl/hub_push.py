@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, GitCommitInfo, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import filter_repo_objects
 
@@ -27,13 +28,12 @@ _WHAT_TO_DO = {
     404: ("there is no such repository, or your token may not see it", "check the name and your token's rights"),
     412: ("someone else has pushed meanwhile", "look at the repository's history, then push again"),
 }
-_SERVER_FAILED = ("the Hub failed", "push again later; large files that have arrived are not sent again")
-_CUT = ("the connection broke", "push again; large files that have arrived are not sent again")
+_KEPT = "large files that have arrived are not sent again"
+_STORAGE = ("the storage of large files refused it", f"push again; {_KEPT}")
+_SERVER_FAILED = ("the Hub failed", f"push again later; {_KEPT}")
+_CUT = ("the connection broke", f"push again; {_KEPT}")
 _REFUSED = ("the Hub refused it", "mend what it names, then push again")
-_OTHER = (
-    "it could not go on",
-    "mend what is named, then push again; large files that have arrived are not sent again",
-)
+_OTHER = ("it could not go on", f"mend what is named, then push again; {_KEPT}")
 _OFFLINE = ("this process is offline", "unset HF_HUB_OFFLINE and push again")
 
 
@@ -117,10 +117,10 @@ def push_files(
     try:
         return push.run(files, private, replaces)
     except (HTTPError, OSError, RuntimeError) as error:
-        arrived = push.commit_that_arrived()
-        if arrived:
-            return arrived
-        raise PushError(push.report(error)) from error
+        newer = push.newer_commits()
+        if _outcome_is_unknown(error) and newer and newer[-1].title == push.message:
+            return push.address_of(newer[-1])
+        raise PushError(push.report(error, newer)) from error
 
 
 class _Push:
@@ -130,7 +130,7 @@ class _Push:
         self._api = HfApi()
         self._repo_id = repo_id
         self._kind = kind
-        self._message = message
+        self.message = message
         self._before: str | None = None
 
     def run(self, files: Mapping[str, str | Path], private: bool | None, replaces: Sequence[str]) -> str:
@@ -148,7 +148,7 @@ class _Push:
                 *(CommitOperationAdd(path, str(local)) for path, local in files.items()),
                 *(CommitOperationDelete(path) for path in replaced),
             ],
-            commit_message=self._message,
+            commit_message=self.message,
             repo_type=self._kind,
             parent_commit=self._before,
         ).commit_url
@@ -156,47 +156,44 @@ class _Push:
     def _head(self) -> str:
         return self._api.repo_info(self._repo_id, repo_type=self._kind).sha
 
-    def _log(self) -> list[tuple[str, str]] | None:
-        """Hashes and first lines of the commits, newest first; None if the Hub does not say."""
-        if self._before is None:
-            return None
+    def newer_commits(self) -> list[GitCommitInfo] | None:
+        """Commits since the push began, newest first; None if the Hub does not say."""
         try:
-            commits = self._api.list_repo_commits(self._repo_id, repo_type=self._kind)
+            if self._before is None or self._head() == self._before:
+                return []
+            log = self._api.list_repo_commits(self._repo_id, repo_type=self._kind)
         except (HTTPError, OSError):
             return None
-        return [(commit.commit_id, commit.title) for commit in commits]
+        return list(takewhile(lambda commit: commit.commit_id != self._before, log))
 
-    def commit_that_arrived(self) -> str | None:
-        """Address of the commit of this push, if only the answer to it was lost."""
-        match self._log():
-            case [(commit, title), (parent, _), *_] if parent == self._before and title == self._message:
-                return f"{self._api.endpoint}/{_web_path(self._kind, self._repo_id)}/commit/{commit}"
-        return None
+    def address_of(self, commit: GitCommitInfo) -> str:
+        """The web page of a commit."""
+        kind = "" if self._kind == "model" else f"{self._kind}s/"
+        return f"{self._api.endpoint}/{kind}{self._repo_id}/commit/{commit.commit_id}"
 
-    def report(self, error: Exception) -> str:
+    def report(self, error: Exception, newer: list[GitCommitInfo] | None) -> str:
         """What failed, what state the repository is in, and what to do."""
         reason, advice = _explain(error)
         return (
             f"the push to the {self._kind} repository {self._repo_id} failed: {reason} ({_first_line(error)}). "
-            f"{self._state()} Files on this disk are as they were. What to do: {advice}."
+            f"{self._state(newer)} Files on this disk are as they were. What to do: {advice}."
         )
 
-    def _state(self) -> str:
+    def _state(self, newer: list[GitCommitInfo] | None) -> str:
         if self._before is None:
             return "Nothing was sent."
-        log = self._log()
-        if log is None:
+        before = self._before[:12]
+        if newer is None:
             return (
-                f"The repository does not answer; it is at commit {self._before[:12]} as before, or has all of this "
-                "push, but nothing between."
+                f"The repository does not answer; it is at commit {before} as before, or has all of this push, but "
+                "nothing between."
             )
-        if log[0][0] == self._before:
-            return f"The repository is as it was before, at commit {self._before[:12]}."
-        return f"The repository has nothing of this push; it is now at commit {log[0][0][:12]}, {log[0][1]!r}."
-
-
-def _web_path(kind: Kind, repo_id: str) -> str:
-    return repo_id if kind == "model" else f"{kind}s/{repo_id}"
+        if not newer:
+            return f"The repository is as it was before, at commit {before}."
+        return (
+            f"The repository has nothing of this push; it is now at commit {newer[0].commit_id[:12]}, "
+            f"{newer[0].title!r}."
+        )
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -204,6 +201,14 @@ def _cause(error: BaseException) -> BaseException:
     while not isinstance(error, (HTTPError, OfflineModeIsEnabled)) and error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def _outcome_is_unknown(error: Exception) -> bool:
+    """Whether the Hub may have done what it was asked: it gave no answer, or failed."""
+    cause = _cause(error)
+    return isinstance(cause, HTTPError) and not (
+        isinstance(cause, HfHubHTTPError) and cause.response.status_code < 500
+    )
 
 
 def _explain(error: Exception) -> tuple[str, str]:
@@ -216,9 +221,11 @@ def _explain(error: Exception) -> tuple[str, str]:
     if not isinstance(cause, HfHubHTTPError):
         return _CUT
     status = cause.response.status_code
-    if status in _WHAT_TO_DO:
-        return _WHAT_TO_DO[status]
-    return _SERVER_FAILED if status >= 500 or status in (408, 429) else _REFUSED
+    if status >= 500 or status in (408, 429):
+        return _SERVER_FAILED
+    if cause.response.request.method == "PUT":
+        return _STORAGE
+    return _WHAT_TO_DO.get(status, _REFUSED)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -13,7 +13,25 @@ class Kind(Enum):
     ANSWER = "the answer is an error"
     CUT = "the connection is cut within the body of the request, or of the answer to a GET"
     LOST = "what is asked is done, but the connection is cut before the answer"
-    STALL = "the request arrives, nothing is done, and the client waits until it ends"
+    PAUSE = "the request waits until it is released"
+
+
+class Pause:
+    """A request that is held up.
+
+    Attributes:
+        arrived: Set when it has arrived.
+        released: Set when it may go on.
+    """
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self.released = threading.Event()
+
+    def hold(self) -> None:
+        """Waits for the release."""
+        self.arrived.set()
+        self.released.wait()
 
 
 @dataclass
@@ -29,6 +47,7 @@ class Fault:
         message: With `ANSWER`, what it says.
         code: With `ANSWER`, the Hub's name of the error.
         after: With `CUT`, the bytes that get through.
+        pause: With `PAUSE`, how to wait for the request and release it.
     """
 
     kind: Kind
@@ -39,6 +58,7 @@ class Fault:
     message: str = "Internal Error"
     code: str | None = None
     after: int = 0
+    pause: Pause = field(default_factory=Pause)
 
 
 @dataclass(frozen=True)
@@ -61,16 +81,11 @@ class Request:
 
 
 class Faults:
-    """The faults that are still to happen.
-
-    Attributes:
-        stalled: Set when a request has met a `STALL`.
-    """
+    """The faults that are still to happen."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
-        self.stalled = threading.Event()
 
     def add(self, fault: Fault) -> None:
         """Lets a fault happen."""
@@ -85,9 +100,3 @@ class Faults:
                     fault.times -= 1
                     return fault
         return None
-
-    def clear(self) -> None:
-        """From now on everything works."""
-        with self._lock:
-            self._faults.clear()
-        self.stalled.clear()

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from tests.hub.faults import Fault, Kind, Request
+from tests.hub.faults import Fault, Kind, Pause, Request
 from tests.hub.repositories import Commit, Repository
 from tests.hub.server import HubServer
 
@@ -58,6 +58,12 @@ class Hub:
         files = (commit or self.repository(name, kind).head).files
         return self._server.store.content(files[path].sha256).read_bytes()
 
+    def commit(self, name: str, path: str, content: bytes, kind: str = "model") -> Commit:
+        """Puts a file into a repository, as another client of `someone` does meanwhile; the new head."""
+        store = self._server.store
+        repository, add = self.repository(name, kind), {path: store.keep(content)}
+        return store.commit(repository, "main", f"Upload {path}", "", parent=None, add=add, remove=[])
+
     def uploads(self) -> list[str]:
         """The hashes of the large files whose content was sent as a whole, in order."""
         return [
@@ -103,14 +109,11 @@ class Hub:
         """Does what the next such request asks, and cuts the connection before the answer."""
         self._server.faults.add(Fault(Kind.LOST, method, part))
 
-    def stall(self, method: str, part: str) -> threading.Event:
-        """Lets the next such request wait for an answer for ever; the result tells when it has arrived."""
-        self._server.faults.add(Fault(Kind.STALL, method, part))
-        return self._server.faults.stalled
-
-    def repair(self) -> None:
-        """From now on everything works."""
-        self._server.faults.clear()
+    def pause(self, method: str, part: str) -> Pause:
+        """Holds up the next such request, until the result is released."""
+        fault = Fault(Kind.PAUSE, method, part)
+        self._server.faults.add(fault)
+        return fault.pause
 
     def environment(self, home: str = "home", **changes: str) -> dict[str, str]:
         """The environment of a client process.

@@ -80,11 +80,9 @@ class HubRequest(BaseHTTPRequestHandler):
     do_DELETE = do_GET = do_HEAD = do_POST = do_PUT = _handle
 
     def _answer(self, fault: Fault | None) -> Answer:
+        if fault and fault.kind is Kind.PAUSE:
+            fault.pause.hold()
         body = self._body(fault)
-        if fault and fault.kind is Kind.STALL:
-            self.server.faults.stalled.set()
-            self.connection.recv(1)
-            raise ConnectionCut
         if fault and fault.kind is Kind.ANSWER:
             raise HubError(fault.status, fault.message, fault.code)
         address = urlsplit(self.path)

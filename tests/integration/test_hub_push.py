@@ -20,7 +20,7 @@ for text in texts:
     (folder / "config.json").write_text(text)
     try:
         outcomes.append(push_folder(folder, "someone/m", message=text))
-    except PushError as error:
+    except (PushError, ValueError) as error:
         outcomes.append(str(error))
 print(json.dumps(outcomes))
 """
@@ -47,6 +47,12 @@ def log(hub: Hub) -> list[str]:
 def pushes(hub: Hub, folder: Path, *texts: str) -> list[str]:
     """Pushes the folder once for each text, which becomes its config and the commit's message."""
     return json.loads(hub.output(PUSH, folder, *texts))
+
+
+def start(hub: Hub, folder: Path, text: str) -> subprocess.Popen[str]:
+    """One push in the background."""
+    command = [sys.executable, "-c", PUSH, str(folder), text]
+    return subprocess.Popen(command, cwd=ROOT, env=hub.environment(), stdout=subprocess.PIPE, text=True)
 
 
 def test_a_failed_push_says_what_happened_and_changes_nothing(hub: Hub, tmp_path: Path) -> None:
@@ -90,6 +96,34 @@ def test_a_failed_push_says_what_happened_and_changes_nothing(hub: Hub, tmp_path
     assert sorted(first.files) == [".gitattributes", "config.json", *WEIGHTS]
 
 
+def test_a_push_gives_way_to_one_that_came_first(hub: Hub, tmp_path: Path) -> None:
+    """Also where both have the same message, which tells a push's own commit when an answer was lost."""
+    write_model(tmp_path / "m")
+    pushes(hub, tmp_path / "m", "first")
+    pause = hub.pause("POST", "/commit/")
+    late = start(hub, tmp_path / "m", "Upload config.json")
+    assert pause.arrived.wait(timeout=120)
+    other = hub.commit("m", "config.json", b"{}")
+    pause.released.set()
+    out, _ = late.communicate(timeout=120)
+    (outcome,) = json.loads(out)
+    assert "failed: someone else has pushed meanwhile (A commit has happened since." in outcome
+    assert f"nothing of this push; it is now at commit {other.oid[:12]}, 'Upload config.json'. " in outcome
+    assert hub.repository("m").head is other
+
+
+def test_a_repository_that_does_not_answer_is_in_one_of_two_states(hub: Hub, tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    hub.lose_answer("POST", "/commit/")
+    hub.fail("GET", "/commits/", status=403)
+    (outcome,) = pushes(hub, tmp_path / "m", "first")
+    before = hub.repository("m").head.parent
+    assert (
+        f"The repository does not answer; it is at commit {before.oid[:12]} as before, or has all of this push, but "
+        "nothing between. Files on this disk are as they were. What to do: push again; "
+    ) in outcome
+
+
 def test_a_push_whose_answer_was_lost_has_succeeded(hub: Hub, tmp_path: Path) -> None:
     """Also one that puts one file in the place of two, which are gone with the same commit."""
     write_model(tmp_path / "m")
@@ -108,15 +142,14 @@ def test_an_interrupted_upload_goes_on_where_it_broke_off(hub: Hub, tmp_path: Pa
     first, second = write_model(tmp_path / "m")
     hub.fail("PUT", second, status=403, message="Request has expired")
     (outcome,) = pushes(hub, tmp_path / "m", "first")
-    assert "your token has no right" in outcome
+    assert "failed: the storage of large files refused it (" in outcome
+    assert "What to do: push again; large files that have arrived are not sent again." in outcome
     assert hub.uploads() == [first]
     assert log(hub) == ["initial commit"]
 
-    arrived = hub.stall("PUT", second)
-    killed = subprocess.Popen(
-        [sys.executable, "-c", PUSH, str(tmp_path / "m"), "first"], cwd=ROOT, env=hub.environment()
-    )
-    assert arrived.wait(timeout=60)
+    pause = hub.pause("PUT", second)
+    killed = start(hub, tmp_path / "m", "first")
+    assert pause.arrived.wait(timeout=120)
     killed.kill()
     killed.wait()
     assert log(hub) == ["initial commit"]
@@ -127,6 +160,15 @@ def test_an_interrupted_upload_goes_on_where_it_broke_off(hub: Hub, tmp_path: Pa
     assert log(hub) == ["initial commit", "first"]
     for name in WEIGHTS:
         assert hub.content("m", name) == (tmp_path / "m" / name).read_bytes()
+
+
+def test_a_card_with_invalid_metadata_is_refused_before_anything_is_sent(hub: Hub, tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    (tmp_path / "m" / "README.md").write_text("---\nlicense: [\n---\n")
+    (outcome,) = pushes(hub, tmp_path / "m", "first")
+    assert outcome.startswith("Invalid metadata in README.md.\n- ")
+    assert hub.uploads() == []
+    assert log(hub) == ["initial commit"]
 
 
 def test_offline_is_named(hub: Hub, tmp_path: Path) -> None:
