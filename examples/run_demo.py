@@ -4,7 +4,7 @@
 
 1. writes synthetic scenes as a bottom-up-attention TSV file and a Karpathy caption file,
 2. converts the features to Parquet shards,
-3. pre-trains a small ViLBERT and a small VisualBERT with `accelerate launch examples/run_pretraining.py`,
+3. pre-trains a small ViLBERT and a small VisualBERT with examples/run_pretraining.py, side by side,
 4. reloads them with `AutoModelForPreTraining` and `AutoProcessor` and measures them on scenes they have not seen,
 5. draws which regions the words of a caption look at.
 
@@ -17,17 +17,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from tqdm.auto import tqdm
 
 from datasets_vl.command_line import CommandLine, tells_mistakes
 
@@ -43,20 +40,19 @@ WANTED_RECALL = 0.3
 PICTURE_WORDS = 3
 
 
-def command(script: str, *arguments: object, launcher: tuple[str, ...] = ()) -> list[str]:
+def command(script: str, *arguments: object) -> list[str]:
     """A command line of one of the example scripts, printed as a user would type it.
 
     Args:
         script: File name in examples/.
         *arguments: Its command line.
-        launcher: What stands between the Python and the script.
 
     Returns:
-        The words to start.
+        The script's path and its command line.
     """
-    shown = ["accelerate", "launch", *launcher[2:]] if launcher else ["python"]
-    print(f"\n$ {shlex.join([*shown, f'examples/{script}', *map(str, arguments)])}", flush=True)
-    return [sys.executable, *launcher, str(EXAMPLES / script), *map(str, arguments)]
+    words = list(map(str, arguments))
+    print(f"\n$ {shlex.join(['python', f'examples/{script}', *words])}", flush=True)
+    return [str(EXAMPLES / script), *words]
 
 
 def run(script: str, *arguments: object) -> None:
@@ -66,14 +62,16 @@ def run(script: str, *arguments: object) -> None:
         script: File name in examples/.
         *arguments: Its command line.
     """
-    finished = subprocess.run(command(script, *arguments), check=False)
+    finished = subprocess.run([sys.executable, *command(script, *arguments)], check=False)
     if finished.returncode:
         sys.exit(f"the demo stopped: {script} ended with exit code {finished.returncode}")
 
 
 def is_done(result: Path, *made_from: Path) -> bool:
     """Whether `result` is there and newer than all it is `made_from`; if so, this is said."""
-    done = result.is_file() and all(result.stat().st_mtime_ns > source.stat().st_mtime_ns for source in made_from)
+    from training_vl.side_by_side import is_newer
+
+    done = is_newer(result, *made_from)
     if done:
         print(f"{result} is done already", flush=True)
     return done
@@ -110,86 +108,38 @@ def pretrain(folder: Path) -> None:
     Args:
         folder: Where the scenes are and the models go.
     """
-    config = EXAMPLES / "accelerate_configs" / "cpu_1.yaml"
-    launcher = ("-m", "accelerate.commands.launch", "--config_file", str(config))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    from training_vl.side_by_side import Job, run_side_by_side
+
     captions = folder / "raw" / "dataset_scenes.json"
     manifests = [shards(folder, split) / "manifest.json" for split in ("train", "val")]
-    with ExitStack() as stack:
-        runs: list[PreTraining] = []
-        for title, name in MODELS.items():
-            recipe = EXAMPLES / "recipes" / f"demo_{name}.yaml"
-            if is_done(model_file(folder, name), recipe, captions, *manifests):
-                continue
-            words = command(
-                "run_pretraining.py", recipe, "--regions", shards(folder, "train"),
-                "--val_regions", shards(folder, "val"), "--captions", captions,
-                "--tokenizer", folder / "tokenizer", "--output_dir", folder / name,
-                "--resume_from_checkpoint", "latest", launcher=launcher,
-            )  # fmt: skip
-            output = stack.enter_context((folder / f"{name}.log").open("w", encoding="utf-8"))
-            process = subprocess.Popen(words, env=environment, stdout=output, stderr=subprocess.STDOUT)
-            stack.callback(process.terminate)
-            steps = yaml.safe_load(recipe.read_text(encoding="utf-8"))["max_steps"]
-            runs.append(PreTraining(process, folder / name, title, steps, line=len(runs)))
-        while any(run.process.poll() is None for run in runs):
-            time.sleep(1)
-            for run in runs:
-                run.follow()
-        for run in runs:
-            run.finish()
+    jobs = []
+    for title, name in MODELS.items():
+        recipe = EXAMPLES / "recipes" / f"demo_{name}.yaml"
+        result, sources = model_file(folder, name), (recipe, captions, *manifests)
+        if is_done(result, *sources):
+            continue
+        words = command(
+            "run_pretraining.py", recipe, "--regions", shards(folder, "train"),
+            "--val_regions", shards(folder, "val"), "--captions", captions,
+            "--tokenizer", folder / "tokenizer", "--output_dir", folder / name,
+            "--resume_from_checkpoint", "latest", "--use_cpu",
+        )  # fmt: skip
+        steps = yaml.safe_load(recipe.read_text(encoding="utf-8"))["max_steps"]
+        job = Job(
+            title=title,
+            commands=[words],
+            output_dir=folder / name,
+            steps=steps,
+            result=result,
+            made_from=sources,
+        )
+        jobs.append(job)
+    run_side_by_side(jobs, "pre-training")
 
 
 def model_file(folder: Path, name: str) -> Path:
     """The file that a run writes last: `name` is one of the values of `MODELS`, below `folder`."""
     return folder / name / "processor_config.json"
-
-
-class PreTraining:
-    """A run of examples/run_pretraining.py, watched through its log.
-
-    Args:
-        process: The run.
-        output_dir: The run's folder. What it prints goes to a file beside it, named alike and ending in .log.
-        title: What to call it.
-        steps: Its last step.
-        line: Line of the terminal for its progress bar. Where there is no terminal, lines of text are printed.
-    """
-
-    def __init__(
-        self, process: subprocess.Popen[bytes], output_dir: Path, title: str, steps: int, *, line: int
-    ) -> None:
-        self.process = process
-        self.output_dir = output_dir
-        self.title = title
-        self.steps = steps
-        self.step = 0
-        # None: the bar shows itself in a terminal only.
-        self.bar = tqdm(total=steps, desc=f"pre-training {title}", unit="step", position=line, disable=None)
-
-    def follow(self) -> None:
-        """Show the last step in the run's log."""
-        from training_vl.training_log import read_log
-
-        entries = [entry for entry in read_log(self.output_dir) if "train/loss" in entry]
-        if not entries or entries[-1]["step"] <= self.step:
-            return
-        done, self.step = self.step, int(entries[-1]["step"])
-        loss = f"{entries[-1]['train/loss']:.3f}"
-        self.bar.update(self.step - done)
-        self.bar.set_postfix(loss=loss)
-        tenths = [10 * step // self.steps for step in (done, self.step)]
-        if self.bar.disable and tenths[0] != tenths[1]:
-            print(f"pre-training {self.title}: step {self.step} of {self.steps}, loss {loss}", file=sys.stderr)
-
-    def finish(self) -> None:
-        """Close the bar of a run that has ended, and end the demo with what the run said where it failed."""
-        self.follow()
-        self.bar.close()
-        if self.process.returncode:
-            log = self.output_dir.with_suffix(".log")
-            end = log.read_text(encoding="utf-8")[-2000:]
-            sys.exit(f"the demo stopped: pre-training failed; the end of {log} says\n{end}")
 
 
 def measure(folder: Path, name: str) -> Table:
@@ -319,7 +269,9 @@ def demonstrate(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Read the command line and run the demo."""
     # Functions import torch themselves, so that --help and mistakes on the command line are answered at once.
-    with tells_mistakes(ValueError, interrupted="interrupted; start again with the same arguments to go on"):
+    with tells_mistakes(
+        RuntimeError, ValueError, interrupted="interrupted; start again with the same arguments to go on"
+    ):
         demonstrate(parse_arguments())
 
 

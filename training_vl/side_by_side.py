@@ -8,7 +8,7 @@ import runpy
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from .training_log import read_log
 
 POLL_SECONDS = 1.0
+LOSS = "train/loss"
 
 _stop: Event
 
@@ -36,7 +37,8 @@ class Job:
         output_dir: Folder of the training. What the commands print goes to a file beside it, named alike and ending in
             .log.
         steps: Of the training.
-        result: The file that is written last; the job is done when it is there.
+        result: The file that is written last.
+        made_from: Files that the result depends on, where they may change between two starts.
     """
 
     title: str
@@ -44,6 +46,12 @@ class Job:
     output_dir: Path
     steps: int
     result: Path
+    made_from: Sequence[Path] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there, and newer than all it is made from."""
+        return is_newer(self.result, *self.made_from)
 
     @property
     def log(self) -> Path:
@@ -51,10 +59,15 @@ class Job:
         return self.output_dir.with_name(f"{self.output_dir.name}.log")
 
 
+def is_newer(result: Path, *made_from: Path) -> bool:
+    """Whether `result` is there and newer than all it is `made_from`."""
+    return result.is_file() and all(result.stat().st_mtime_ns > source.stat().st_mtime_ns for source in made_from)
+
+
 def run_side_by_side(jobs: Sequence[Job], title: str, *, at_once: int = 2) -> None:
     """Run jobs, several at once with one thread each, as small models gain little from a second one.
 
-    Jobs whose result is there are left out. A process runs many jobs, so that libraries are loaded once. When a job
+    Jobs that are done are left out. A process runs many jobs, so that libraries are loaded once. When a job
     fails, the others that are on their way are finished and no more are started.
 
     Args:
@@ -65,7 +78,7 @@ def run_side_by_side(jobs: Sequence[Job], title: str, *, at_once: int = 2) -> No
     Raises:
         RuntimeError: If a job fails; the message says what it ended with and where its log is.
     """
-    waiting = [job for job in jobs if not job.result.is_file()]
+    waiting = [job for job in jobs if not job.done]
     if len(waiting) < len(jobs):
         print(f"{title}: {len(jobs) - len(waiting)} of {len(jobs)} are done already", flush=True)
     if not waiting:
@@ -104,12 +117,24 @@ def _watch(futures: dict[Future[float | None], Job], title: str, bar: tqdm) -> N
                 continue  # the failed job is among the others
             finished_steps += job.steps
             bar.write(f"{title}: {job.title} took {seconds:.0f} s, {len(unfinished)} left")
-        bar.n = finished_steps + sum(_last_step(futures[future]) for future in unfinished if future.running())
+        running = [futures[future] for future in unfinished if future.running()]
+        bar.set_postfix(_losses(running), refresh=False)
+        told = 10 * bar.n // bar.total
+        bar.n = finished_steps + sum(_last_step(job) for job in running)
         bar.refresh()
+        if bar.disable and 10 * bar.n // bar.total > told:
+            losses = "".join(f", {name} {loss}" for name, loss in _losses(running).items())
+            print(f"{title}: step {bar.n} of {bar.total}{losses}", file=sys.stderr, flush=True)
 
 
 def _last_step(job: Job) -> int:
     return max((int(entry["step"]) for entry in read_log(job.output_dir)), default=0)
+
+
+def _losses(jobs: Iterable[Job]) -> dict[str, str]:
+    """The last loss of each job that has logged one."""
+    losses = {job.title: [entry[LOSS] for entry in read_log(job.output_dir) if LOSS in entry] for job in jobs}
+    return {f"loss of {title}": f"{of_job[-1]:.3f}" for title, of_job in losses.items() if of_job}
 
 
 def _begin(stop: Event) -> None:

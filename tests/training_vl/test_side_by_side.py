@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ SCRIPT = """
 import json
 import logging
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -72,8 +76,10 @@ def test_jobs_overlap_have_their_logs_and_are_done_once(script: Path, capfd: pyt
         assert log.startswith(f"$ python {script} {script.parent / name} train\naction train\n")
         assert f"logged by {name}\n" in log
         assert log.index("action train") < log.index("action measure")
-    printed = capfd.readouterr().out
+    printed, told = capfd.readouterr()
     assert [f"trying: {name} took" in printed for name in ("one", "two", "three")] == [True] * 3
+    # Without a terminal a line now and then.
+    assert re.search(r"^trying: step [36] of 9, loss of (one|two) 1\.000", told, re.MULTILINE)
     assert "action" not in printed
     assert "trying: 1 of 4 are done already" in printed
     assert done.result.read_text() == "kept"
@@ -96,3 +102,15 @@ def test_a_killed_process_and_a_missing_result_are_told(script: Path) -> None:
         run_side_by_side([job(script, "dying", "die")], "trying", at_once=1)
     with pytest.raises(RuntimeError, match=r"empty failed: it ended without writing .*result\.json"):
         run_side_by_side([job(script, "empty", "train")], "trying", at_once=1)
+
+
+def test_a_job_is_done_while_its_result_is_newer_than_what_it_is_made_from(script: Path) -> None:
+    data = script.parent / "data"
+    made = replace(job(script, "one", "measure"), made_from=(data,))
+    made.output_dir.mkdir()
+    made.result.touch()
+    for data_time, done in ((1, True), (2**62, False)):
+        data.touch()
+        os.utime(data, ns=(data_time, data_time))
+        assert made.done is done
+    assert replace(made, made_from=()).done
