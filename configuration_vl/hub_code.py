@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -86,7 +86,8 @@ class CarriesCode:
         """
         if not Path(save_directory).is_file():  # transformers says what is wrong with that
             self._write_code(Path(save_directory))
-        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        # As text: the processor of transformers 5.23 fails on a `Path` when it is told to push.
+        return super().save_pretrained(fspath(save_directory), push_to_hub=push_to_hub, **kwargs)
 
     def _write_code(self, folder: Path) -> None:
         imports = {_file(cls): f"from .{_file(cls).stem} import {cls.__name__}" for cls in self.companions()}

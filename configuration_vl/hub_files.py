@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-MARK = "# From the package modeling-vl: a copy that travels with a checkpoint, loaded with trust_remote_code=True.\n"
+MARK = "# From the package modeling-vl: a copy that works without the package, in one flat folder.\n"
 """First line of every copy: what bears it may be overwritten."""
 
 

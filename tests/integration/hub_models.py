@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from training_vl.word_tokenizer import SPECIAL_TOKENS
 
 TASK = "VisualQuestionAnswering"
 TEXT = "what is there?"
+REGIONS = random_regions(4, feature_dim=FEATURES)
 REPOSITORY = "someone/vqa"
 
 
@@ -41,7 +43,7 @@ def processor_of(model: Any) -> RegionTextProcessor:
 
 def encoded(processor: Any) -> dict[str, torch.Tensor]:
     """What a processor makes of one text and image."""
-    return dict(processor(text=[TEXT], regions=[random_regions(4, feature_dim=FEATURES)]))
+    return dict(processor(text=[TEXT], regions=[REGIONS]))
 
 
 def answers(model: Any) -> torch.Tensor:
@@ -90,6 +92,15 @@ def push_and_load(folder: Path) -> dict[str, Any]:
     seen["main"] = torch.equal(loaded_answers(REPOSITORY), after)
     seen["tag"] = torch.equal(loaded_answers(REPOSITORY, revision="v1"), before)
     seen["commit"] = torch.equal(loaded_answers(REPOSITORY, revision=commit), before)
+    torch.save(
+        {
+            "inputs": task_inputs(TASK),
+            "logits": {"main": after, "v1": before},
+            "regions": asdict(REGIONS),
+            "encoding": encoded(processor),
+        },
+        folder / "expected.pt",
+    )
     seen["processor"] = equal(encoded(AutoProcessor.from_pretrained(REPOSITORY)), encoded(processor))
 
     model.config.push_to_hub("someone/config")
@@ -99,7 +110,7 @@ def push_and_load(folder: Path) -> dict[str, Any]:
     }
     other = task_model("VisualBert", TASK)
     other.save_pretrained(folder / "saved", push_to_hub=True, repo_id="someone/saved", max_shard_size="20KB")
-    processor_of(other).save_pretrained(str(folder / "saved"), push_to_hub=True, repo_id="someone/saved")
+    processor_of(other).save_pretrained(folder / "saved", push_to_hub=True, repo_id="someone/saved")
     seen["saved and pushed"] = torch.equal(loaded_answers("someone/saved"), answers(other))
     seen["its processor"] = equal(
         encoded(AutoProcessor.from_pretrained("someone/saved")), encoded(processor_of(other))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,11 +13,42 @@ from tests.hub.hub import Hub
 
 CLIENT = "import sys; from tests.integration.hub_models import main; main(sys.argv[1])"
 
+# Our packages cannot be imported here: `load_remotely` hides them.
+REMOTE_CLIENT = """
+import sys
+from tests.integration.load_remotely import check_equal
+import torch
+from transformers import AutoModelForVisualQuestionAnswering as AutoModel, AutoProcessor
+
+torch.set_num_threads(1)
+expected = torch.load(f"{sys.argv[1]}/expected.pt", weights_only=False)
+
+def check(name, logits, **options):
+    model = AutoModel.from_pretrained(name, trust_remote_code=True, **options).eval()
+    assert type(model).__module__.startswith("transformers_modules.")
+    with torch.no_grad():
+        check_equal(name, {"logits": model(**expected["inputs"]).logits}, {"logits": logits})
+    return model
+
+def check_processor(name):
+    processor = AutoProcessor.from_pretrained(name, trust_remote_code=True)
+    check_equal(name, processor(text=["what is there?"], regions=[expected["regions"]]), expected["encoding"])
+    return processor
+
+check("someone/vqa", expected["logits"]["v1"], revision="v1")
+model = check("someone/vqa", expected["logits"]["main"])
+model.push_to_hub("someone/again")
+check_processor("someone/vqa").push_to_hub("someone/again")
+check("someone/again", expected["logits"]["main"])
+check_processor("someone/again")
+"""
+
 
 class Visit(NamedTuple):
     """A Hub after a user's visit, and what the user saw."""
 
     hub: Hub
+    folder: Path
     seen: dict[str, bool]
     failures: dict[str, str]
 
@@ -28,7 +60,7 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
         hub.fail("POST", "/someone/unlucky/commit/", status=500)
         hub.cut("POST", "/someone/unlucky/commit/", after=100)
         said: dict[str, Any] = json.loads(hub.output(CLIENT, folder).splitlines()[-1])
-        yield Visit(hub, said["seen"], said["failures"])
+        yield Visit(hub, folder, said["seen"], said["failures"])
 
 
 def commits(hub: Hub, name: str) -> list[str]:
@@ -70,3 +102,12 @@ def test_failures_are_told_in_words(visit: Visit) -> None:
 
 def test_a_failed_push_of_a_config_leaves_nothing(visit: Visit) -> None:
     assert commits(visit.hub, "unlucky") == ["initial commit", "third"]
+
+
+def test_who_has_no_package_loads_and_pushes_too(visit: Visit) -> None:
+    """With trust_remote_code, on another machine: bit-equal, and so is what is pushed from there."""
+    visit.hub.output(REMOTE_CLIENT, visit.folder, home="elsewhere")
+    first, again = (visit.hub.repository(name).head.files for name in ("vqa", "again"))
+    assert {path: file.oid for path, file in first.items() if path.endswith(".py")} == {
+        path: file.oid for path, file in again.items() if path.endswith(".py")
+    }
