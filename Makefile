@@ -14,7 +14,7 @@ RUN := $(VENV)/bin/python -m
 # One thread a process, so that two workers share two cores and sums are added in the same order everywhere.
 TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: help demo test style check clean
+.PHONY: help demo test docs style check clean
 # Two installations into one environment must not overlap, whatever -j says.
 .NOTPARALLEL:
 
@@ -26,6 +26,10 @@ demo: $(VENV)/demo.stamp  ## Pre-train both models on the built-in scenes and me
 
 test: $(VENV)/dev.stamp  ## Run all tests (at most 12 minutes on 2 cores)
 	$(TEST_ENV) $(RUN) pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+docs: $(VENV)/dev.stamp  ## Build the documents into build/docs, warnings being errors
+	HF_HUB_OFFLINE=1 $(RUN) sphinx -q -W --keep-going docs build/docs
+	@echo "open build/docs/index.html"
 
 style: $(VENV)/dev.stamp  ## Format the code and mend what ruff can mend
 	$(RUN) ruff format .

@@ -116,7 +116,7 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
         return BatchFeature(batch)
 
     def encode(self, images: Sequence[RegionFeatures]) -> dict[str, torch.Tensor]:
-        """Pad images that are known to be valid and `limit`ed already.
+        """Pad images that are known to be valid and went through `limit` already.
 
         Args:
             images: B images.

@@ -15,27 +15,17 @@ from datasets_vl.readers import READERS
 from datasets_vl.readers.fields import NAMES_OF
 from datasets_vl.readers.tsv import BOTTOM_UP_FIELDS, LXMERT_FIELDS, VILBERT_FIELDS, VOLTA_FIELDS
 from datasets_vl.shard_reading import iter_shard
+from tests import documents
 from tests.datasets_vl.readers.raw_formats import raw_image, write_tsv
+from tests.documents import quoted
+from tests.documents import table_rows as rows
 
-TEXT = (Path(__file__).resolve().parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+PAGE = documents.DOCS / "formats.md"
 
 
 def section(title: str) -> str:
-    """The text below a heading of the second level, subsections included, code blocks left out."""
-    text = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-
-
-def rows(text: str) -> list[list[str]]:
-    """Cells of all table rows, without headings and rulers."""
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    rulers = [number for number, row in enumerate(cells) if set("".join(row)) <= set("-:")]
-    return [row for number, row in enumerate(cells) if number not in rulers and number + 1 not in rulers]
-
-
-def quoted(text: str) -> list[str]:
-    """Names in code font, those of a list one by one."""
-    return [name.strip() for code in re.findall(r"`([^`]+)`", text) for name in code.split(",")]
+    """The text below a heading of the second level, code blocks left out."""
+    return re.sub(r"```.*?```", "", documents.section(PAGE, title), flags=re.DOTALL)
 
 
 def test_every_format_is_described() -> None:
@@ -74,9 +64,10 @@ def test_endings_of_caption_files_are_all_named() -> None:
 
 def test_the_code_reads_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_tsv(tmp_path / "a.tsv", [raw_image(0)])
-    convert(Conversion(source=str(source), format="tsv"), tmp_path / "features" / "train", show_progress=False)
+    convert(Conversion(source=str(source), format="tsv"), tmp_path / "features" / "coco", show_progress=False)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1], names)
-    (regions,) = iter_shard("features/train/shard-00000.parquet")
+    (block,) = documents.code_blocks(PAGE, "python")
+    exec(block.text, names)
+    (regions,) = iter_shard("features/coco/shard-00000.parquet")
     assert (names["boxes"] == regions.boxes).all()

@@ -15,7 +15,7 @@ from tests.import_checks import PACKAGES, ROOMS, imports_of, place, source_files
 ROOT = Path(__file__).resolve().parents[1]
 
 EXTRAS_OF_USERS = ("formats", "vision", "train", "demo")
-DEVELOPMENT_ONLY = ("dev",)
+DEVELOPMENT_ONLY = ("docs", "dev")
 
 
 def setup_cfg(root: Path) -> configparser.ConfigParser:
