@@ -11,6 +11,7 @@ from .region_conventions import GLOBAL_REGION_PLACES
 from .region_targets import REGION_TARGETS
 
 FUSION_METHODS = ("mul", "sum", "text")
+TEXT_POOLINGS = ("first", "mean")
 
 
 @strict
@@ -37,6 +38,8 @@ class VisionLanguageConfig(TaskHeadConfig):
         tie_word_embeddings: Whether the vocabulary decoder shares the word embeddings. MMF's ViLBERT leaves it free.
         visual_embedding_dim: Width of one region's feature vector. Official VisualBERT checkpoints want 2048 (VQA),
             1024 (NLVR2), 512 (VCR) or 2054 (Flickr30k: 2048 and six box numbers); ViLBERT wants 2048.
+        feature_power: What the sizes of a feature's numbers are raised to, signs kept (Perronnin et al., 2010): 1 in
+            all originals; 0.5 evens out features with a few large numbers. The feature extractor does it.
         global_region: Where the region that stands for the whole image lies: "first" (ViLBERT, VOLTA), "last" (a VOLTA
             option) or None when every region is a detection (uclanlp, MMF).
         global_region_loss: Whether the global region may be labelled and counts in the masked region loss. The
@@ -49,6 +52,8 @@ class VisionLanguageConfig(TaskHeadConfig):
         num_region_negatives: Negatives a masked region is contrasted with under the target "nce"; not read without it.
         region_head_layer_norm: Whether the region head's transform ends in a layer norm (VOLTA's `image_head_ln`).
         pooler_act: Activation of the poolers: "relu" (ViLBERT, VOLTA) or "tanh" (BERT, VisualBERT).
+        text_pooling: What the text pooler reads: the "first" state (all originals), or the "mean" of the text's
+            states, for text layers that were trained as a sentence encoder.
         fusion_method: How the pooled text and image become the vector that judges their match: "mul", "sum" or "text"
             (the text alone; no visual pooler is built).
         fusion_dropout_prob: Dropout on the fused vector: fixed to 0.1 in the ViLBERT code bases and VOLTA, none in
@@ -116,6 +121,7 @@ class VisionLanguageConfig(TaskHeadConfig):
     eos_token_id: int | list[int] | None = None
     tie_word_embeddings: bool = True
     visual_embedding_dim: int = 2048
+    feature_power: float | int = 1.0
     global_region: str | None = None
     global_region_loss: bool = False
     region_targets: dict[str, float | int] = field(default_factory=dict)
@@ -125,6 +131,7 @@ class VisionLanguageConfig(TaskHeadConfig):
     num_region_negatives: int = 128
     region_head_layer_norm: bool = True
     pooler_act: str = "tanh"
+    text_pooling: str = "first"
     fusion_method: str = "text"
     fusion_dropout_prob: float | int = 0.0
     packed_execution: bool = True
@@ -144,7 +151,10 @@ class VisionLanguageConfig(TaskHeadConfig):
         """Raise a `ValueError` that names the fields when values contradict each other."""
         super().check_consistency()
         self._check_one_of("global_region", GLOBAL_REGION_PLACES)
+        if not 0 < self.feature_power < inf:
+            raise ValueError(f"feature_power must be positive and finite, got {self.feature_power}")
         self._check_one_of("fusion_method", FUSION_METHODS)
+        self._check_one_of("text_pooling", TEXT_POOLINGS)
         if isinstance(self.vocab_size, int):
             self._check_range(
                 "pad_token_id", 0, self.vocab_size, f"must be None or below vocab_size {self.vocab_size}"

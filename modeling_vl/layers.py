@@ -10,6 +10,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import AttentionPlan, MultiHeadAttention, TextGatedAttention
+from .packing import PaddedLayout
 
 
 class StreamSizes(NamedTuple):
@@ -237,19 +238,30 @@ class CoAttentionLayer(GradientCheckpointingLayer):
 
 
 class Pooler(nn.Module):
-    """Projection of a stream's first state.
+    """Projection of a stream's first state, or of the mean of its states.
 
     Args:
         hidden_size: Width of the stream.
         pooler_size: Width of the pooled vector.
         pooler_act: Name of the activation: "relu" in ViLBERT, "tanh" in BERT.
+        pooling: What is projected: "first" or "mean".
     """
 
-    def __init__(self, hidden_size: int, pooler_size: int, pooler_act: str) -> None:
+    def __init__(self, hidden_size: int, pooler_size: int, pooler_act: str, pooling: str = "first") -> None:
         super().__init__()
+        self.pooling = pooling
         self.dense = nn.Linear(hidden_size, pooler_size)
         self.activation = ACT2FN[pooler_act]
 
-    def forward(self, states: Tensor) -> Tensor:
-        """Padded states `[B, L, hidden_size]` to `[B, pooler_size]`."""
-        return self.activation(self.dense(states[:, 0]))
+    def forward(self, states: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Pool a stream.
+
+        Args:
+            states: Padded, `[B, L, hidden_size]`.
+            mask: `[B, L]`, 1 for the states that count in a mean; None for all.
+
+        Returns:
+            `[B, pooler_size]`.
+        """
+        pooled = states[:, 0] if self.pooling == "first" else PaddedLayout(mask, *states.shape[:2]).mean(states)
+        return self.activation(self.dense(pooled))

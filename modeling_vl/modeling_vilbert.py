@@ -82,7 +82,7 @@ class ViLBertModel(ViLBertPreTrainedModel):
         self.text_embeddings = TextEmbeddings(config)
         self.visual_embeddings = RegionEmbeddings(config)
         self.encoder = ViLBertEncoder(config)
-        self.text_pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act)
+        self.text_pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act, config.text_pooling)
         if config.fusion_method != "text":
             self.visual_pooler = Pooler(config.visual_hidden_size, config.pooler_size, config.pooler_act)
         self.post_init()
@@ -163,7 +163,7 @@ class ViLBertModel(ViLBertPreTrainedModel):
         return ViLBertModelOutput(
             last_hidden_state=text_states,
             visual_last_hidden_state=region_states,
-            pooler_output=self.text_pooler(text_states),
+            pooler_output=self.text_pooler(text_states, text.layout.mask),
             visual_pooler_output=self.visual_pooler(region_states) if pools_image else None,
             hidden_states=tuple(text.hidden_states) if states else None,
             visual_hidden_states=tuple(regions.hidden_states) if states else None,

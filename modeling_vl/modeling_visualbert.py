@@ -113,7 +113,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         self.encoder = VisualBertEncoder(config)
         if config.bypass_transformer:
             self.additional_layer = TransformerLayer(config, StreamSizes.of_text(config))
-        self.pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act)
+        self.pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act, config.text_pooling)
         if config.fusion_method != "text":
             self.visual_pooler = Pooler(config.hidden_size, config.pooler_size, config.pooler_act)
         self.post_init()
@@ -219,7 +219,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         pools_image = visual_embeds is not None and config.fusion_method != "text"
         return VisualBertModelOutput(
             last_hidden_state=states,
-            pooler_output=self.pooler(states),
+            pooler_output=self.pooler(states[:, : input_ids.shape[1]], attention_mask),
             visual_pooler_output=self.visual_pooler(states[:, input_ids.shape[1] :]) if pools_image else None,
             hidden_states=tuple(stream.hidden_states) if forward_pass.record_states else None,
             attentions=tuple(stream.attentions) if forward_pass.record_weights else None,

@@ -32,6 +32,8 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
             real region, before padding), or None. None adds nothing, and a row 0 that is the whole image is then a
             region like the others.
         max_regions: Regions to keep of an image, from its first on; the global region is kept besides. All when None.
+        feature_power: What the sizes of a feature's numbers are raised to, signs kept. The mean of an added global
+            region is taken afterwards.
         **kwargs: Further entries of a saved configuration.
 
     Raises:
@@ -46,6 +48,7 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
         location_size: int = 5,
         global_region: str | None = "first",
         max_regions: int | None = None,
+        feature_power: float = 1.0,
         **kwargs: Any,
     ) -> None:
         if visual_embedding_dim < 1:
@@ -55,12 +58,15 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
             raise ValueError(f"global_region must be 'first', 'last' or None, got {global_region!r}")
         if max_regions is not None and max_regions < 1:
             raise ValueError(f"max_regions must be at least 1, or None for all regions, got {max_regions}")
+        if not feature_power > 0:
+            raise ValueError(f"feature_power must be positive, got {feature_power}")
         kwargs.pop("auto_map", None)  # written anew whenever the extractor is saved
         super().__init__(**kwargs)
         self.visual_embedding_dim = visual_embedding_dim
         self.location_size = location_size
         self.global_region = global_region
         self.max_regions = max_regions
+        self.feature_power = feature_power
 
     @classmethod
     def from_model_config(cls, config: PreTrainedConfig, *, max_regions: int | None = None) -> RegionFeatureExtractor:
@@ -78,6 +84,7 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
             location_size=getattr(config, "visual_location_size", 0) or 5,
             global_region=config.global_region,
             max_regions=max_regions,
+            feature_power=config.feature_power,
         )
 
     def __call__(
@@ -133,6 +140,8 @@ class RegionFeatureExtractor(CarriesCode, FeatureExtractionMixin, auto_class="Au
         for image in images:
             self._check_feature_dim(image)
         visual_embeds = self.pad([image.features for image in images], images).float()
+        if self.feature_power != 1:
+            visual_embeds = visual_embeds.sign() * visual_embeds.abs() ** self.feature_power
         locations = [region_locations(image.boxes, image.width, image.height, self.location_size) for image in images]
         visual_locations = self.pad(locations, images)
         attention_mask = self.pad([np.ones(image.num_regions, dtype=np.int64) for image in images], images)

@@ -37,7 +37,7 @@ class LeastSquaresStart:
 
     Attributes:
         correlation: The largest canonical correlation.
-        text_explained: Share of the variance of the captions' vectors that the text pooler finds in the first state.
+        text_explained: Share of the variance of the captions' vectors that the text pooler finds in what it reads.
         image_explained: The same of the images' vectors and the image pooler.
     """
 
@@ -107,7 +107,8 @@ def least_squares_start(
     layers.projection.bias.copy_(-mean @ projection)
 
     states = _read(model, processor, split, "start", **reads)
-    text = fit_linear(states.first_tokens, wanted_texts, TEXT_POOLER_RIDGE)
+    read = states.means if model.config.text_pooling == "mean" else states.first_tokens
+    text = fit_linear(read, wanted_texts, TEXT_POOLER_RIDGE)
     image = fit_linear(states.first_regions, wanted_images[owners], IMAGE_POOLER_RIDGE)
     _write(layers.text_pooler, text)
     _write(layers.image_pooler, image)

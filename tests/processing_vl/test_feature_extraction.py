@@ -219,3 +219,16 @@ def test_settings_of_a_model():
     visualbert = RegionFeatureExtractor.from_model_config(VisualBertConfig(visual_embedding_dim=1024))
     assert (visualbert.visual_embedding_dim, visualbert.location_size) == (1024, 5)
     assert (visualbert.global_region, visualbert.max_regions) == (None, None)
+
+
+def test_a_power_keeps_signs_and_zeros_and_comes_before_the_mean() -> None:
+    image = known_image(features=np.array([[4, -9], [0, 1], [16, -1]], dtype=np.float16))
+    extract = extractor(visual_embedding_dim=2, global_region="first", feature_power=0.5)
+    assert extract(image)["visual_embeds"].tolist() == [[[2, -1], [2, -3], [0, 1], [4, -1]]]
+    again = RegionFeatureExtractor.from_dict(extract.to_dict())
+    assert again(image)["visual_embeds"].tolist() == extract(image)["visual_embeds"].tolist()
+    assert RegionFeatureExtractor.from_model_config(ViLBertConfig(feature_power=0.5)).feature_power == 0.5
+    with pytest.raises(ValueError, match="feature_power must be positive, got 0"):
+        extractor(feature_power=0)
+    with pytest.raises(ValueError, match="feature_power must be positive and finite, got -1"):
+        ViLBertConfig(feature_power=-1)
