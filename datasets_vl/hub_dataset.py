@@ -13,6 +13,8 @@ from datasets_vl.manifest import MANIFEST_NAME, read_manifest
 
 CARD_NAME = "README.md"
 SHARD_PATTERN = "shard-*.parquet"
+REGION_FILES = (f"*{MANIFEST_NAME}", f"*{SHARD_PATTERN}")
+"""Patterns of the files of a data set, in whatever folder of a repository."""
 ONLY_SPLIT = "train"
 """Name of the split of a folder that has shards and no folders of shards; it is what `load_dataset` calls it too."""
 
@@ -72,6 +74,22 @@ def split_configs(folder: str | Path) -> list[dict[str, Any]]:
     ]
 
 
+def region_files(folder: str | Path) -> dict[str, Path]:
+    """The manifests, and the shards that they name.
+
+    Args:
+        folder: See `region_splits`.
+
+    Returns:
+        Files by their path below the folder.
+    """
+    return {
+        (path.relative_to(folder) / name).as_posix(): path / name
+        for path in region_splits(folder).values()
+        for name in (MANIFEST_NAME, *(shard.name for shard in read_manifest(path).shards))
+    }
+
+
 def push_region_folder(
     folder: str | Path, repo_id: str, *, message: str | None = None, private: bool | None = None
 ) -> str:
@@ -96,10 +114,7 @@ def push_region_folder(
         PushError: The push failed.
     """
     folder = Path(folder)
-    files = {}
-    for path in region_splits(folder).values():
-        names = [MANIFEST_NAME, *(shard.name for shard in read_manifest(path).shards)]
-        files |= {(path.relative_to(folder) / name).as_posix(): path / name for name in names}
+    files = region_files(folder)
     card = folder / CARD_NAME
     if not card.is_file():
         raise FileNotFoundError(f"{card} does not exist: a data set is pushed with its card")
@@ -112,5 +127,5 @@ def push_region_folder(
         kind="dataset",
         message=message,
         private=private,
-        replaces=[f"*{MANIFEST_NAME}", f"*{SHARD_PATTERN}"],
+        replaces=REGION_FILES,
     )
