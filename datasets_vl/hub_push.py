@@ -86,8 +86,9 @@ def push_files(
     message: str | None = None,
     private: bool | None = None,
     replaces: Sequence[str] = (),
+    branch: str | None = None,
 ) -> str:
-    """Push files as one commit to the main branch of a repository, which is made when missing.
+    """Push files as one commit to a branch of a repository; both are made when missing.
 
     Large files are sent first, each once: a push that broke off and is started again sends only those that had not
     arrived. The commit comes last. It is taken over as a whole, or refused when somebody else has pushed meanwhile, so
@@ -101,6 +102,7 @@ def push_files(
         private: Whether a repository that is made for this push is private.
         replaces: Patterns of files that the new ones replace: what matches and is not among them is removed from the
             repository by the same commit.
+        branch: The branch, main by default. A new one begins at the end of main.
 
     Returns:
         Address of the commit; of the last one if there is nothing to change.
@@ -113,7 +115,7 @@ def push_files(
     missing = [str(path) for path in files.values() if not Path(path).is_file()]
     if missing:
         raise FileNotFoundError(f"nothing was pushed to {repo_id}, because these files do not exist: {missing}")
-    push = _Push(repo_id, kind, message or f"Upload {len(files)} files")
+    push = _Push(repo_id, kind, message or f"Upload {len(files)} files", branch)
     try:
         return push.run(files, private, replaces)
     except (HTTPError, OSError, RuntimeError) as error:
@@ -126,11 +128,12 @@ def push_files(
 class _Push:
     """One push, and what is known of the repository's state."""
 
-    def __init__(self, repo_id: str, kind: Kind, message: str) -> None:
+    def __init__(self, repo_id: str, kind: Kind, message: str, branch: str | None) -> None:
         self._api = HfApi()
         self._repo_id = repo_id
         self._kind = kind
         self.message = message
+        self._branch = branch
         self._before: str | None = None
 
     def run(self, files: Mapping[str, str | Path], private: bool | None, replaces: Sequence[str]) -> str:
@@ -139,6 +142,8 @@ class _Push:
             self._repo_id, repo_type=self._kind, private=private, exist_ok=True, space_sdk=sdk
         )
         self._repo_id = made.repo_id
+        if self._branch is not None:
+            self._api.create_branch(self._repo_id, branch=self._branch, repo_type=self._kind, exist_ok=True)
         self._before = self._head()
         present = self._api.list_repo_files(self._repo_id, repo_type=self._kind, revision=self._before)
         replaced = filter_repo_objects([path for path in present if path not in files], allow_patterns=list(replaces))
@@ -150,18 +155,19 @@ class _Push:
             ],
             commit_message=self.message,
             repo_type=self._kind,
+            revision=self._branch,
             parent_commit=self._before,
         ).commit_url
 
     def _head(self) -> str:
-        return self._api.repo_info(self._repo_id, repo_type=self._kind).sha
+        return self._api.repo_info(self._repo_id, repo_type=self._kind, revision=self._branch).sha
 
     def newer_commits(self) -> list[GitCommitInfo] | None:
         """Commits since the push began, newest first; None if the Hub does not say."""
         try:
             if self._before is None or self._head() == self._before:
                 return []
-            log = self._api.list_repo_commits(self._repo_id, repo_type=self._kind)
+            log = self._api.list_repo_commits(self._repo_id, repo_type=self._kind, revision=self._branch)
         except (HTTPError, OSError):
             return None
         return list(takewhile(lambda commit: commit.commit_id != self._before, log))

@@ -130,7 +130,7 @@ def convert_files(arguments: argparse.Namespace) -> None:
     config = conversion.config
     tokenizer = read_tokenizer(arguments.tokenizer, config.vocab_size) if arguments.tokenizer else None
     write_folder(conversion, arguments.output, Path(arguments.checkpoint).name, tokenizer)
-    print(f"wrote {arguments.output}; state the licence of the weights in its README.md")
+    print(f"wrote {arguments.output}; examples/push_to_hub.py writes its card and asks for the licence of the weights")
 
 
 def main() -> None:

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGES = ("configuration_vl", "processing_vl", "metrics_vl", "datasets_vl", "modeling_vl", "training_vl")
+PACKAGES = (
+    "configuration_vl",
+    "processing_vl",
+    "metrics_vl",
+    "datasets_vl",
+    "modeling_vl",
+    "training_vl",
+    "hub_cards",
+)
 ROOMS = (*PACKAGES, "examples", "benchmarks")
 """The rooms of the house, ground floor first: a room imports only from rooms before it."""
 

@@ -36,7 +36,10 @@ def required(requirements: str) -> set[str]:
 
 
 def undeclared_imports(root: Path) -> list[str]:
-    """Imports of the rooms from distributions that neither `install_requires` nor an extra of users names."""
+    """Imports of the rooms from distributions that neither `install_requires` nor an extra of users names.
+
+    A folder with a `requirements.txt` of its own, such as the page of a demo Space, runs where nothing else is.
+    """
     settings = setup_cfg(root)
     extras = settings["options.extras_require"]
     declared = required(settings["options"]["install_requires"]).union(
@@ -45,13 +48,16 @@ def undeclared_imports(root: Path) -> list[str]:
     installed = packages_distributions()
     findings = []
     for path in source_files(root, *ROOMS):
+        own = path.with_name("requirements.txt")
+        known = required(own.read_text(encoding="utf-8")) if own.is_file() else declared
         for imported in imports_of(path, root):
             name = imported.top_level
             if name in sys.stdlib_module_names or name in ROOMS:
                 continue
             providers = {normalised(distribution) for distribution in installed.get(name, [name])}
-            if not providers & declared:
-                findings.append(f"{place(path, root, imported.line)}: setup.cfg does not declare {name}")
+            if not providers & known:
+                file = own.relative_to(root).as_posix() if own.is_file() else "setup.cfg"
+                findings.append(f"{place(path, root, imported.line)}: {file} does not declare {name}")
     return findings
 
 
@@ -117,14 +123,17 @@ def test_faults_are_found_out(tmp_path: Path) -> None:
             "modeling_vl/metric/metric.py": "",
             "modeling_vl/metric/deeper/metric.py": "",
             "training_vl/__init__.py": "import pytest\nimport not_installed_anywhere\n",
+            "hub_cards/page/requirements.txt": "not_installed_anywhere>=1\n",
+            "hub_cards/page/app.py": "import not_installed_anywhere\nimport yaml\n",
         },
     )
     assert undeclared_imports(tmp_path) == [
+        "hub_cards/page/app.py:2: hub_cards/page/requirements.txt does not declare yaml",
         "modeling_vl/conversion/rules/bare.py:3: setup.cfg does not declare numpy",
         "training_vl/__init__.py:1: setup.cfg does not declare pytest",
         "training_vl/__init__.py:2: setup.cfg does not declare not_installed_anywhere",
     ]
-    forgotten = ["modeling_vl/conversion/rules:1", "modeling_vl/metric/deeper:1", "training_vl:1"]
+    forgotten = ["hub_cards/page:1", "modeling_vl/conversion/rules:1", "modeling_vl/metric/deeper:1", "training_vl:1"]
     assert forgotten_packages(tmp_path) == forgotten
 
 

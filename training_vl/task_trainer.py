@@ -14,15 +14,17 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer
 from transformers.trainer_utils import get_last_checkpoint
 
+from datasets_vl.code_version import code_commit
 from datasets_vl.local import LocalExamples, LocalRegions
 from datasets_vl.order import epoch_permutation
 from processing_vl.task_collators import TaskCollator, without_bookkeeping
 from processing_vl.task_example import TaskExample
 
-from .checkpointing import LATEST
+from .checkpointing import LATEST, RunState
 from .distributed import check_world_size
 from .finetuning import check_output_dir, starting_model, with_epochs, write_predictions
 from .optimization import make_optimizer, make_schedule
+from .run_record import write_run_record
 from .task_arguments import FineTuningArguments, TaskRunArguments
 from .task_evaluation import evaluate_task
 from .task_setup import TaskParts, TaskSplit, set_up_task
@@ -247,9 +249,13 @@ def train_with_trainer(arguments: TaskRunArguments) -> TaskTrainer:
     arguments = check_output_dir(arguments)
     checkpoint = _checkpoint(Path(arguments.training.output_dir), arguments.training.resume_from_checkpoint)
     parts = set_up_task(arguments.model, arguments.data)
-    trainer = TaskTrainer(arguments, parts)
+    trainer, commit = TaskTrainer(arguments, parts), code_commit()
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
+    if trainer.is_world_process_zero():
+        steps, processes = trainer.state, trainer.accelerator.num_processes
+        state = RunState(steps.global_step, steps.max_steps, processes, arguments.to_dict())
+        write_run_record(Path(arguments.training.output_dir), state, trainer.accelerator.device, commit)
     if parts.validation is not None:
         write_predictions(arguments, parts, trainer.model, trainer.accelerator)
     return trainer

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin
 
+from datasets_vl.code_version import code_commit
 from datasets_vl.training_data import TrainingData
 from processing_vl.task_collators import without_bookkeeping
 
@@ -24,6 +25,7 @@ from .arguments import TrainingArguments
 from .best_model import BestModel
 from .checkpointing import Checkpointer, RunState, check_resumable
 from .optimization import make_optimizer, make_schedule
+from .run_record import write_run_record
 from .training_log import RunningMeans, TrainingLog
 
 Batch = Mapping[str, Tensor]
@@ -186,6 +188,7 @@ class TrainingLoop:
         )
         if checkpoint is not None:
             self._restore(checkpoint)
+        self.commit = code_commit()
         self.log: TrainingLog | None = None
         if accelerator.is_main_process:
             self.output_dir.mkdir(parents=True, exist_ok=True)
@@ -208,6 +211,7 @@ class TrainingLoop:
         if self.best is not None:
             self.best.load_into(self.model)
         if self.accelerator.is_main_process:
+            write_run_record(self.output_dir, self.state, self.accelerator.device, self.commit)
             self.model.save_pretrained(self.output_dir)
             self.processor.save_pretrained(self.output_dir)
             self.log.close()

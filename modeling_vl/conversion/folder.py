@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from transformers import AutoTokenizer, BertTokenizer
@@ -9,35 +11,61 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 import modeling_vl
+from datasets_vl.code_version import code_commit, library_versions
 from processing_vl.feature_extraction_regions import RegionFeatureExtractor
 from processing_vl.processing_regions import RegionTextProcessor
 
 from .report import Conversion
 
-CARD = """---
-library_name: transformers
-license: other
-license_name: state-the-licence-of-these-weights
-license_link: link-to-the-licence-of-these-weights
-tags:
-- vision-language
-- {model_type}
----
+CONVERSION_NAME = "conversion.json"
 
-# {architecture}, converted from {code_base}
 
-* Weights: `{checkpoint}`. Their authors, training data and licence: to be stated by whoever publishes this folder; the
-  licence of the conversion code says nothing about them.
-* Region features: {visual_embedding_dim} numbers a region. The detector they come from: to be stated.
-* Tokenizer: {tokenizer}.
+@dataclass(frozen=True)
+class ConversionRecord:
+    """What a converted folder says of its weights.
 
-```python
-{imports}
+    Attributes:
+        code_base: Where they come from, a key of `modeling_vl.conversion.CODE_BASES`.
+        checkpoint: Name of the checkpoint's file or folder.
+        architecture: Our class that holds them.
+        renamed: How many weights were taken over, under their old names or new ones.
+        dropped: How many were left out.
+        filled: How many of our weights that the code base has not became zeros.
+        notes: What else the conversion said.
+        code_commit: See `datasets_vl.code_version.code_commit`.
+        versions: Of the libraries, by name.
+    """
 
-model = {auto_class}.from_pretrained("this folder")
-{processor}```
-"""
-CARD_PROCESSOR = 'processor = AutoProcessor.from_pretrained("this folder")\n'
+    code_base: str
+    checkpoint: str
+    architecture: str
+    renamed: int
+    dropped: int
+    filled: int
+    notes: list[str]
+    code_commit: str | None
+    versions: dict[str, str]
+
+
+def read_conversion_record(folder: str | Path) -> ConversionRecord | None:
+    """Read what `write_folder` says of the weights.
+
+    Args:
+        folder: With the model.
+
+    Returns:
+        The record; None where there is none.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    path = Path(folder) / CONVERSION_NAME
+    if not path.is_file():
+        return None
+    try:
+        return ConversionRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{path} is not what a conversion writes beside its model: {error}") from error
 
 
 def build_model(conversion: Conversion) -> PreTrainedModel:
@@ -95,12 +123,12 @@ def check_free(folder: str | Path) -> None:
 def write_folder(
     conversion: Conversion, folder: str | Path, checkpoint: str, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> Path:
-    """Write config, weights, processor and the stub of a card.
+    """Write config, weights, processor and `conversion.json`, which says where the weights come from.
 
     Args:
         conversion: The converted checkpoint.
         folder: Where to write; created when missing.
-        checkpoint: Name of the checkpoint, for the card.
+        checkpoint: Name of the checkpoint's file or folder.
         tokenizer: The tokenizer; from now on it cuts texts at the model's longest. Without one only the feature
             extractor is written, and `AutoProcessor` finds nothing.
 
@@ -119,28 +147,17 @@ def write_folder(
         tokenizer.model_max_length = min(tokenizer.model_max_length, config.max_position_embeddings)
     extractor = RegionFeatureExtractor.from_model_config(config)
     (extractor if tokenizer is None else RegionTextProcessor(extractor, tokenizer)).save_pretrained(folder)
-    auto_class, imports = _how_to_load(conversion.report.architecture, tokenizer is not None)
-    card = CARD.format(
-        model_type=config.model_type,
-        architecture=conversion.report.architecture,
-        code_base=conversion.report.code_base,
+    report = conversion.report
+    record = ConversionRecord(
+        code_base=report.code_base,
         checkpoint=checkpoint,
-        visual_embedding_dim=config.visual_embedding_dim,
-        tokenizer="none was given" if tokenizer is None else "as given at conversion",
-        auto_class=auto_class,
-        imports=imports,
-        processor="" if tokenizer is None else CARD_PROCESSOR,
+        architecture=report.architecture,
+        renamed=len(report.renamed),
+        dropped=len(report.dropped),
+        filled=len(report.filled),
+        notes=report.notes,
+        code_commit=code_commit(),
+        versions=library_versions(),
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / CONVERSION_NAME).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     return folder
-
-
-def _how_to_load(architecture: str, with_processor: bool) -> tuple[str, str]:
-    """The Auto class of an architecture, and the lines that import what the card uses."""
-    _, has_head, task = architecture.partition("For")
-    auto_class = f"AutoModelFor{task}" if has_head else "AutoModel"
-    theirs = ["AutoProcessor"] if with_processor else []
-    if hasattr(modeling_vl, auto_class):
-        ours = f"from modeling_vl import {auto_class}"
-        return auto_class, "\n".join(([f"from transformers import {theirs[0]}"] if theirs else []) + [ours])
-    return auto_class, f"import modeling_vl\nfrom transformers import {', '.join([auto_class, *theirs])}"

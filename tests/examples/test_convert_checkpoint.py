@@ -13,6 +13,9 @@ import torch
 from transformers import AutoModelForPreTraining, AutoProcessor, BertTokenizer
 
 import modeling_vl
+from hub_cards.model_tasks import loading_code
+from modeling_vl.conversion import CODE_BASES
+from modeling_vl.conversion.folder import read_conversion_record
 from tests.modeling_vl.conversion.small_checkpoints import FINE_TUNED, checkpoint, code_base_name, convert_small
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "convert_checkpoint.py"
@@ -58,8 +61,16 @@ def test_from_file_to_loadable_folder(kind, file, expected, tmp_path, vocabulary
     processor = AutoProcessor.from_pretrained(folder)
     assert processor("a cat")["input_ids"].tolist() == [[2, 5, 6, 3]]
     assert processor.feature_extractor.visual_embedding_dim == model.config.visual_embedding_dim
-    card = (folder / "README.md").read_text()
-    assert "license_name: state-the-licence-of-these-weights" in card
+    record = read_conversion_record(folder)
+    assert (record.code_base, record.checkpoint, record.architecture) == (
+        CODE_BASES[code_base_name(kind)].name,
+        file,
+        expected.__name__,
+    )
+    report = convert_small(kind, config, state).report
+    counts = len(report.renamed), len(report.dropped), len(report.filled)
+    assert (record.renamed, record.dropped, record.filled) == counts
+    assert set(report.notes) <= set(record.notes)
 
 
 @pytest.fixture
@@ -84,7 +95,7 @@ def test_without_a_tokenizer_and_with_a_tokenizer_folder(tmp_path, vocabulary, r
     arguments = ("--source", "transformers", "--checkpoint", tmp_path, "--config", tmp_path)
     assert run_here(*arguments, "--output", tmp_path / "bare")[0] == 0
     names = {path.name for path in (tmp_path / "bare").iterdir()}
-    assert names == {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
+    assert names == {"config.json", "model.safetensors", "preprocessor_config.json", "conversion.json"}
     assert "bare is not empty: name a new folder" in run_here(*arguments, "--output", tmp_path / "bare")[0]
     BertTokenizer(vocab=str(vocabulary)).save_pretrained(tmp_path / "tokenizer")
     assert run_here(*arguments, "--tokenizer", tmp_path / "tokenizer", "--output", tmp_path / "whole")[0] == 0
@@ -182,7 +193,7 @@ def test_names_that_stay_are_counted_and_not_listed(pretrained, run_here):
 
 
 @pytest.fixture
-def fine_tuned(tmp_path):
+def fine_tuned(tmp_path, vocabulary):
     """Writes a fine-tuned checkpoint; the script's arguments that name it."""
 
     def write(kind):
@@ -191,17 +202,17 @@ def fine_tuned(tmp_path):
         (tmp_path / "c.json").write_text(json.dumps(config))
         return (
             *("--source", code_base_name(kind), "--checkpoint", tmp_path / "w.bin", "--config", tmp_path / "c.json"),
-            *("--output", tmp_path / "out"),
+            *("--tokenizer", vocabulary, "--output", tmp_path / "out"),
         )
 
     return write
 
 
 def load_as_the_card_says(folder):
-    """The model that the code in the folder's card loads."""
-    code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    """The model that the code in the folder's card loads, together with its processor."""
     names = {}
-    exec(code.replace("this folder", str(folder)), names)
+    exec(loading_code(read_conversion_record(folder).architecture, str(folder), with_package=True), names)
+    assert names["processor"]("a cat")["input_ids"].tolist() == [[2, 5, 6, 3]]
     return names["model"]
 
 
@@ -231,12 +242,12 @@ def test_a_task_gives_a_folder_that_loads_as_its_card_says(kind, task, head, exp
     assert saved == given
 
 
-def test_answers_have_the_names_of_the_labels_file(fine_tuned, vocabulary, run_here, tmp_path):
+def test_answers_have_the_names_of_the_labels_file(fine_tuned, run_here, tmp_path):
     arguments = fine_tuned("vilbert_multi_task")
     state = checkpoint("vilbert_multi_task", FINE_TUNED)[1]
     answers = [f"answer {number}" for number in range(len(state["vil_prediction.logit_fc.3.bias"]))]
     (tmp_path / "answers.txt").write_text("\n".join(answers) + "\n")
-    options = ("--task", "vqa", "--labels", tmp_path / "answers.txt", "--tokenizer", vocabulary)
+    options = ("--task", "vqa", "--labels", tmp_path / "answers.txt")
     assert run_here(*arguments, *options)[0] == 0
     model = load_as_the_card_says(tmp_path / "out")
     inputs = AutoProcessor.from_pretrained(tmp_path / "out")("a cat")

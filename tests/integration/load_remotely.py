@@ -15,7 +15,10 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
-OURS = ("configuration_vl", "processing_vl", "metrics_vl", "datasets_vl", "modeling_vl", "training_vl")
+OURS = (
+    *("configuration_vl", "processing_vl", "metrics_vl", "datasets_vl", "modeling_vl", "training_vl"),
+    "hub_cards",
+)
 
 
 class Hidden(MetaPathFinder):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from examples.run_retrieval import RetrievalArguments, retrieve
+from hub_cards.scores import read_measurements
 from tests.integration.pretraining_runs import ENVIRONMENT, LAUNCH, ROOT
 from tests.training_vl.retrieval_data import arguments_of, write_photos
 
@@ -80,6 +81,10 @@ def test_a_killed_ranking_goes_on(photos: Path, tmp_path: Path) -> None:
     retrieve(RetrievalArguments(**arguments(photos, tmp_path, "train"), use_cpu=True))
     assert {file: file.stat().st_mtime_ns for file in written} == written
     assert recalls(tmp_path)["caption to image R@10"]["model"] > 0.5
+    (of_card,) = read_measurements([f"{tmp_path / 'recalls.json'}=photos"])
+    assert {score.name: score.value for score in of_card.scores} == {
+        name: row["model"] for name, row in recalls(tmp_path).items()
+    }
 
 
 def test_mistakes_are_told_in_one_line(photos: Path, tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ from datasets_vl.manifest import RegionShardWriter
 from datasets_vl.parquet import RegionFeaturesMetadata
 from examples import evaluate_pretraining
 from examples.run_pretraining import main
+from hub_cards.scores import read_measurements
 from tests.integration.pretraining_runs import ROOT
 from tests.random_regions import random_regions
 from tests.training_vl.tiny_data import CLASSES, FEATURES, IMAGES, WORDS, write_data
 from training_vl.checkpointing import read_state
+from training_vl.run_record import read_run_record
 from training_vl.training_log import read_log
 
 
@@ -45,6 +47,8 @@ def test_on_built_in_scenes(config: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert {f"train/{name}" for name in losses} <= set(log[0])
     assert {f"eval/{name}" for name in losses} <= set(log[-1])
     assert read_state(tmp_path / "checkpoint-4").step == 4
+    record = read_run_record(tmp_path)
+    assert (record.steps, record.total_steps, record.processes, record.arguments["tiny"]) == (4, 4, 1, True)
     model = AutoModelForPreTraining.from_pretrained(tmp_path)
     assert model.config.model_type == config
     assert AutoProcessor.from_pretrained(tmp_path)(text="a red circle")["input_ids"].shape == (1, 5)
@@ -56,6 +60,8 @@ def test_on_built_in_scenes(config: str, tmp_path: Path, monkeypatch: pytest.Mon
     table = json.loads((tmp_path / "scores.json").read_text())
     assert {"masked-token accuracy", "alignment accuracy", "caption to image R@1"} <= set(table)
     assert table["caption to image R@5"]["chance"] == pytest.approx(5 / 8)
+    (of_card,) = read_measurements([f"{tmp_path / 'scores.json'}=scenes"])
+    assert {score.name: score.value for score in of_card.scores} == {name: row["model"] for name, row in table.items()}
 
 
 @pytest.mark.parametrize("recipe", ["vilbert_base_6", "visualbert_coco", "volta_ctrl_visualbert"])

@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 from transformers import AutoConfig
 
 from examples import run_evaluation, run_finetuning
+from hub_cards.scores import read_measurements
 from tests.integration.pretraining_runs import ROOT
 from training_vl.tasks import TASKS
 from training_vl.training_log import read_log
@@ -69,6 +70,9 @@ def test_every_task(task: str, recipe: str, config: str, tmp_path: Path, monkeyp
     table = json.loads(scores.read_text())
     assert set(table) == {"model", "exchanged images", "guessing"}
     assert table["model"][definition.metric] == best["scores"][definition.metric]
+    of_card = read_measurements([f"{file}=scenes" for file in (scores, tmp_path / "best" / "scores.json")])
+    values = [{score.name: score.value for score in one.scores}[definition.metric] for one in of_card]
+    assert values == [table["model"][definition.metric]] * 2
 
 
 def test_vcr_hands_in_answers_and_rationales_together(

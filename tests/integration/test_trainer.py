@@ -14,6 +14,7 @@ from tests.integration.finetuning_runs import run_here
 from tests.integration.pretraining_runs import weights
 from tests.training_vl.tiny_tasks import task_recipe
 from training_vl.finetuning import starting_model
+from training_vl.run_record import read_run_record
 from training_vl.task_arguments import TaskRunArguments, parse_task_arguments
 from training_vl.task_setup import set_up_task
 from training_vl.task_trainer import ModelInputsOf, NumberedExamples, train_with_trainer
@@ -82,6 +83,8 @@ def test_it_stops_early_and_keeps_the_best(data: Path, tmp_path: Path) -> None:
         arguments_of(recipe, tmp_path, "--early_stopping_patience", "2", "--save_total_limit", "9")
     )
     assert trainer.state.global_step == 6
+    record = read_run_record(tmp_path)
+    assert (record.steps, record.total_steps, record.arguments["task"]) == (6, 12, "snli_ve")
     assert trainer.state.best_model_checkpoint.endswith("checkpoint-2")
     with pytest.raises(ValueError, match="holds checkpoints of an earlier run, the last one checkpoint-6: continue"):
         train_with_trainer(arguments_of(recipe, tmp_path))

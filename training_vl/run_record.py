@@ -1,0 +1,93 @@
+"""What a training run leaves beside its model about itself: arguments, steps, hardware, versions and commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from datasets_vl.code_version import library_versions
+from datasets_vl.manifest import write_whole
+
+from .checkpointing import RunState
+
+RUN_NAME = "run.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a model's folder says of the run that trained it.
+
+    Attributes:
+        steps: Optimizer steps done.
+        total_steps: Steps that were planned; more than `steps` where the run stopped because nothing got better.
+        processes: Number of processes.
+        hardware: What each process ran on.
+        code_commit: Of the code, see `datasets_vl.code_version.code_commit`.
+        versions: Of the libraries, by name.
+        arguments: All arguments of the run.
+    """
+
+    steps: int
+    total_steps: int
+    processes: int
+    hardware: str
+    code_commit: str | None
+    versions: dict[str, str]
+    arguments: dict[str, Any]
+
+
+def write_run_record(folder: Path, state: RunState, device: torch.device, commit: str | None) -> None:
+    """Write `run.json`, whole or not at all.
+
+    Args:
+        folder: With the model.
+        state: Of the run at its end.
+        device: On which it ran.
+        commit: Of the code when it began, see `datasets_vl.code_version.code_commit`.
+    """
+    record = RunRecord(
+        steps=state.step,
+        total_steps=state.total_steps,
+        processes=state.world_size,
+        hardware=hardware_name(device),
+        code_commit=commit,
+        versions=library_versions(),
+        arguments=state.arguments,
+    )
+    write_whole(folder / RUN_NAME, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def read_run_record(folder: str | Path) -> RunRecord | None:
+    """Read what `write_run_record` wrote.
+
+    Args:
+        folder: With the model.
+
+    Returns:
+        The record; None where there is none.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    path = Path(folder) / RUN_NAME
+    if not path.is_file():
+        return None
+    try:
+        return RunRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{path} is not what a training run writes beside its model: {error}") from error
+
+
+def hardware_name(device: torch.device) -> str:
+    """What a `device` of this machine is called: the accelerator's own name, or the CPU with the cores it has."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"CPU ({platform.machine()}, {os.cpu_count()} cores)"
+    return device.type
