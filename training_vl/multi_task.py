@@ -175,7 +175,8 @@ def multi_task_loop(
         The loop, ready to run.
     """
     training = arguments.training
-    turns = {name: _turn(parts.tasks[name], parts.arguments[name], accelerator) for name in parts.tasks}
+    scales = arguments.data.loss_scales()
+    turns = {name: _turn(parts.tasks[name], parts.arguments[name], accelerator, scales[name]) for name in parts.tasks}
     batches = {
         name: validation_batches(parts.arguments[name], of_task, accelerator)
         for name, of_task in parts.tasks.items()
@@ -209,7 +210,7 @@ def multi_task_loop(
     return loop
 
 
-def _turn(parts: TaskParts, arguments: TaskRunArguments, accelerator: Accelerator) -> Turn:
+def _turn(parts: TaskParts, arguments: TaskRunArguments, accelerator: Accelerator, loss_scale: float) -> Turn:
     training = arguments.training
     sizes = divide_batch(training, accelerator.num_processes)
     data = parts.training_data(
@@ -219,4 +220,4 @@ def _turn(parts: TaskParts, arguments: TaskRunArguments, accelerator: Accelerato
         world_size=accelerator.num_processes,
     )
     judge = StopAndGo(training.stop_patience, training.stop_threshold, training.go_threshold)
-    return Turn(data, sizes, training.batch_size, judge if parts.validation is not None else None)
+    return Turn(data, sizes, training.batch_size, judge if parts.validation is not None else None, loss_scale)

@@ -28,8 +28,9 @@ class MultiTaskDataArguments(RegionArguments):
     Args:
         tasks: The tasks in the order in which they take their turns: name of the task to a mapping with "data", its
             prepared folder, and any of "regions", "val_regions", "train_split", "val_split", "max_text_length",
-            "batch_size" and "micro_batch_size" where it differs from the others; and "head", another task whose head
-            it shares instead of one of its own. JSON on the command line.
+            "batch_size" and "micro_batch_size" where it differs from the others; "loss_scale", what its loss is
+            multiplied by; and "head", another task whose head it shares instead of one of its own. JSON on the command
+            line.
         regions: Shards of region features of the tasks that name none of their own.
         val_regions: The same for their validation splits.
     """
@@ -47,15 +48,22 @@ class MultiTaskDataArguments(RegionArguments):
                 raise ValueError(f"tasks is no JSON: {error}; got {self.tasks!r}") from None
         if not isinstance(self.tasks, dict) or not all(isinstance(entry, dict) for entry in self.tasks.values()):
             raise ValueError(f"which tasks? Give tasks: a mapping of their names to mappings, got {self.tasks!r}")
-        known = {*OF_A_TASK, "batch_size", "micro_batch_size", "head"}
+        known = {*OF_A_TASK, "batch_size", "micro_batch_size", "loss_scale", "head"}
         for name, entry in self.tasks.items():
             unknown = sorted(set(entry) - known)
             if unknown:
                 raise ValueError(f"tasks: {name} names {', '.join(unknown)}; it may give {', '.join(sorted(known))}")
+            scale = entry.get("loss_scale", 1)
+            if not isinstance(scale, int | float) or not scale > 0:
+                raise ValueError(f"tasks: the loss_scale of {name} must be a number above 0, got {scale!r}")
 
     def shared_heads(self) -> dict[str, str]:
         """The task whose head a task shares, by the names that their heads have or would have."""
         return {head_name(name): head_name(entry["head"]) for name, entry in self.tasks.items() if "head" in entry}
+
+    def loss_scales(self) -> dict[str, float]:
+        """What the loss of each task is multiplied by, by the names of their heads."""
+        return {head_name(name): float(entry.get("loss_scale", 1)) for name, entry in self.tasks.items()}
 
     def of_task(self, name: str) -> TaskDataArguments:
         """What one task reads.

@@ -86,12 +86,21 @@ class Turn:
         sizes: How its batch is divided.
         batch_size: Examples of an update, of all processes.
         stop_and_go: Judges its scores; None for a task that is not evaluated and always goes.
+        loss_scale: What its loss is multiplied by.
     """
 
-    def __init__(self, data: TrainingData, sizes: BatchSizes, batch_size: int, stop_and_go: StopAndGo | None) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        sizes: BatchSizes,
+        batch_size: int,
+        stop_and_go: StopAndGo | None,
+        loss_scale: float = 1.0,
+    ) -> None:
         self.data = data
         self.sizes = sizes
         self.batch_size = batch_size
+        self.loss_scale = loss_scale
         self.stop_and_go = stop_and_go
         self.updates = 0
 
@@ -130,11 +139,13 @@ class TaskBatches(NamedTuple):
         task: The task.
         batches: Those of this process.
         batch_size: Examples of the update, of all processes.
+        loss_scale: What the task's loss is multiplied by.
     """
 
     task: str
     batches: list[Batch]
     batch_size: int
+    loss_scale: float
 
 
 class Round:
@@ -176,7 +187,7 @@ class Round:
             for name in self.trained:
                 turn = self.turns[name]
                 micro_batches = list(islice(batches[name], turn.sizes.micro_batches))
-                updates.append(TaskBatches(name, micro_batches, turn.batch_size))
+                updates.append(TaskBatches(name, micro_batches, turn.batch_size, turn.loss_scale))
                 turn.updates += 1
             yield updates
 
@@ -219,7 +230,7 @@ class MultiTaskLoop(TrainingLoop):
                 self.optimizer,
                 update.batches,
                 self.accelerator,
-                mean_loss(task=update.task),
+                mean_loss(update.loss_scale, task=update.task),
                 self.arguments.max_grad_norm,
             )
             terms |= {f"{update.task}/{name}": value for name, value in losses.items()}

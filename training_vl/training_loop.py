@@ -322,10 +322,11 @@ class TrainingLoop:
             )
 
 
-def mean_loss(**further: Any) -> Objective:
+def mean_loss(scale: float = 1.0, **further: Any) -> Objective:
     """The objective of a model whose loss is a mean over the examples: the mean of the micro-batches' losses.
 
     Args:
+        scale: What the loss is multiplied by; the log has it without.
         **further: Arguments of the model besides the batch.
 
     Returns:
@@ -335,7 +336,7 @@ def mean_loss(**further: Any) -> Objective:
     def objective(batches: Sequence[Batch], accelerator: Accelerator) -> StepLosses:
         def losses(model: nn.Module, inputs: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             loss = model(**without_bookkeeping(inputs), **further).loss / len(batches)
-            return loss, {"loss": loss.detach()}
+            return loss * scale, {"loss": loss.detach()}
 
         return losses
 

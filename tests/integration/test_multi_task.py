@@ -124,6 +124,19 @@ def test_every_task_is_evaluated_after_each_of_its_epochs(data: Path, tmp_path: 
     }
 
 
+def test_the_loss_of_a_task_may_count_more(data: Path, tmp_path: Path) -> None:
+    """With plain gradients the first norm shows it; the log has the loss itself."""
+    tasks = {name: entry(data, name) for name in ("vqa", "refcoco")}
+    logs = []
+    for scale in (1, 3):
+        tasks["vqa"]["loss_scale"] = scale
+        path = recipe(data, f"scale{scale}", tasks=tasks, max_steps=1, max_grad_norm=0)
+        logs.append(run(path, tmp_path / str(scale))[0])
+    plain, scaled = logs
+    assert scaled["train/vqa/loss"] == plain["train/vqa/loss"]
+    assert scaled["train/vqa/grad_norm"] == pytest.approx(3 * plain["train/vqa/grad_norm"], rel=1e-4)
+
+
 def test_it_resumes_exactly(data: Path, tmp_path: Path) -> None:
     """From a checkpoint at which some tasks have stopped."""
     path = recipe(data, "resume", save_steps=7, eval_steps=3, stop_patience=0, stop_threshold=0.2, num_workers=1)
@@ -210,6 +223,7 @@ def test_a_tiny_run_is_measured_task_by_task(tmp_path: Path, monkeypatch: pytest
         ("[1]", "which tasks\\? Give tasks: a mapping"),
         ("{", "tasks is no JSON"),
         ('{"vqa": {"region": "x"}}', "tasks: vqa names region; it may give batch_size, data,"),
+        ('{"vqa": {"loss_scale": 0}}', "tasks: the loss_scale of vqa must be a number above 0, got 0"),
     ],
 )
 def test_faulty_tasks_are_named(tasks: str, message: str) -> None:
