@@ -14,7 +14,7 @@ RUN := $(VENV)/bin/python -m
 # One thread a process, so that two workers share two cores and sums are added in the same order everywhere.
 TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: help demo test docs style check clean
+.PHONY: help demo bench test docs style check clean
 # Two installations into one environment must not overlap, whatever -j says.
 .NOTPARALLEL:
 
@@ -23,6 +23,9 @@ help:  ## List the targets
 
 demo: $(VENV)/demo.stamp  ## Pre-train both models on the built-in scenes and measure them (about 10 minutes on 2 free cores)
 	HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python examples/run_demo.py
+
+bench: $(VENV)/demo.stamp  ## Measure speed and memory against peers (at most 20 minutes; bench_output has the results)
+	HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(RUN) benchmarks
 
 test: $(VENV)/dev.stamp  ## Run all tests (at most 12 minutes on 2 cores)
 	$(TEST_ENV) $(RUN) pytest -n 2 --dist worksteal $(PYTEST_ARGS)
@@ -41,7 +44,7 @@ check: $(VENV)/dev.stamp  ## Check format, lint, docstrings, rooms and declared 
 	$(TEST_ENV) $(RUN) pytest tests/test_docstrings.py tests/test_floors.py tests/test_install.py
 
 clean:  ## Remove .venv, caches and what the demo wrote
-	rm -rf $(VENV) build dist demo_output *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo_output bench_output *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say what .venv holds, so that nothing is installed twice. A changed setup.cfg makes .venv anew: a package that

@@ -10,7 +10,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .packing import Layout, PackedLayout, unpack_attention
+from .packing import PackedLayout, View, unpack_attention
 
 
 def eager_attention_forward(
@@ -52,15 +52,15 @@ class AttentionPlan(NamedTuple):
     """What all attention layers of one kind share in one forward pass.
 
     Attributes:
-        queries: Layout of the looking tokens.
-        keys: Layout of the tokens looked at.
+        queries: The looking tokens.
+        keys: The tokens looked at.
         mask: The backend's mask over key rows, or None.
         backend: Name of the attention function.
         return_weights: Whether the weights are wanted.
     """
 
-    queries: Layout
-    keys: Layout
+    queries: View
+    keys: View
     mask: Tensor | None
     backend: str
     return_weights: bool
@@ -82,22 +82,22 @@ def takes_sequences_end_to_end(backend: str) -> bool:
 
 
 def plan_attention(
-    config: PreTrainedConfig, backend: str, queries: Layout, keys: Layout, dtype: torch.dtype, return_weights: bool
+    config: PreTrainedConfig, backend: str, queries: View, keys: View, dtype: torch.dtype, return_weights: bool
 ) -> AttentionPlan:
     """Prepare the mask that all layers of one kind share.
 
     Args:
         config: The model's configuration.
         backend: Name of the attention function.
-        queries: Layout of the looking tokens.
-        keys: Layout of the tokens looked at.
+        queries: The looking tokens.
+        keys: The tokens looked at.
         dtype: Type of the hidden states.
         return_weights: Whether attention weights are wanted.
 
     Returns:
         The plan.
     """
-    key_mask = keys.key_mask
+    key_mask = keys.layout.key_mask
     if key_mask is None or takes_sequences_end_to_end(backend):
         mask = None
     elif backend == "eager":
@@ -105,7 +105,8 @@ def plan_attention(
         mask = mask.masked_fill(~key_mask.bool(), torch.finfo(mask.dtype).min)[:, None, None, :]
     else:
         query_rows, key_rows = (
-            key_mask.new_empty(layout.batch_size, layout.row_length, 0, dtype=dtype) for layout in (queries, keys)
+            key_mask.new_empty(view.layout.batch_size, view.layout.row_length, 0, dtype=dtype)
+            for view in (queries, keys)
         )
         mask = create_bidirectional_mask(
             config, inputs_embeds=query_rows, attention_mask=key_mask, encoder_hidden_states=key_rows
@@ -147,18 +148,19 @@ class MultiHeadAttention(nn.Module):
     def project(
         self, states: Tensor, looked_at: Tensor, plan: AttentionPlan, gate_source: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Project both streams, in their token orders.
+        """Project both streams, in the token orders of the plan's views.
 
         Args:
-            states: Looking tokens, `[..., query_size]`.
-            looked_at: Tokens looked at, `[..., key_size]`.
-            plan: Layouts, mask and backend.
+            states: The looking stream, `[..., query_size]`.
+            looked_at: The stream looked at, `[..., key_size]`.
+            plan: Views, mask and backend.
             gate_source: What `TextGatedAttention` reads, `[B, gate_size]`.
 
         Returns:
             Queries, keys and values, `[..., inner_size]` each.
         """
-        return self.query(states), self.key(looked_at), self.value(looked_at)
+        key, value = (plan.keys.project(projection, looked_at) for projection in (self.key, self.value))
+        return plan.queries.project(self.query, states), key, value
 
     def forward(
         self, states: Tensor, looked_at: Tensor, plan: AttentionPlan, gate_source: Tensor | None = None
@@ -166,9 +168,9 @@ class MultiHeadAttention(nn.Module):
         """Attend.
 
         Args:
-            states: Looking tokens in the order of `plan.queries`, `[..., query_size]`.
-            looked_at: Tokens looked at in the order of `plan.keys`, `[..., key_size]`.
-            plan: Layouts, mask and backend.
+            states: The looking stream in its token order, `[..., query_size]`.
+            looked_at: The stream looked at in its token order, `[..., key_size]`.
+            plan: Views, mask and backend.
             gate_source: What `TextGatedAttention` reads, `[B, gate_size]`.
 
         Returns:
@@ -176,14 +178,12 @@ class MultiHeadAttention(nn.Module):
             L_keys]` or None when they are not wanted.
         """
         projected = self.project(states, looked_at, plan, gate_source)
+        queries, keys = plan.queries.layout, plan.keys.layout
         if takes_sequences_end_to_end(plan.backend):
             rows = [tokens[None] for tokens in projected]
-            boundaries = _sequence_boundaries(plan.queries, plan.keys)
+            boundaries = _sequence_boundaries(queries, keys)
         else:
-            rows = [
-                layout.to_rows(tokens)
-                for layout, tokens in zip((plan.queries, plan.keys, plan.keys), projected, strict=True)
-            ]
+            rows = [layout.to_rows(tokens) for layout, tokens in zip((queries, keys, keys), projected, strict=True)]
             boundaries = {}
         query, key, value = (row.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for row in rows)
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(plan.backend, eager_attention_forward)
@@ -198,8 +198,8 @@ class MultiHeadAttention(nn.Module):
             **boundaries,
         )
         context = context.flatten(-2)
-        context = context.squeeze(0) if boundaries else plan.queries.from_rows(context)
-        return context, unpack_attention(weights, plan.queries, plan.keys) if plan.return_weights else None
+        context = context.squeeze(0) if boundaries else queries.from_rows(context)
+        return context, unpack_attention(weights, queries, keys) if plan.return_weights else None
 
 
 def _sequence_boundaries(queries: PackedLayout, keys: PackedLayout) -> dict[str, Tensor | int]:
@@ -236,4 +236,5 @@ class TextGatedAttention(MultiHeadAttention):
         """Queries and keys scaled by the text's mean state `gate_source` `[B, gate_size]`, values as they are."""
         query, key, value = super().project(states, looked_at, plan, gate_source)
         query_gate, key_gate = (1 + gate(gate_source).sigmoid() for gate in (self.query_gate, self.key_gate))
-        return query * plan.queries.per_token(query_gate), key * plan.keys.per_token(key_gate), value
+        query, key = query * plan.queries.layout.per_token(query_gate), key * plan.keys.layout.per_token(key_gate)
+        return query, key, value

@@ -23,6 +23,7 @@ from .losses import (
     region_items,
 )
 from .outputs import PreTrainingOutput, recorded_fields
+from .read_places import ReadPlaces
 
 LOSS_TERMS = ("mlm", "region", "alignment")
 
@@ -209,11 +210,37 @@ class PreTrainingHeads(MaskedTokenHeads):
         self.seq_relationship = nn.Linear(config.pooler_size, 2)
         self.dropout = nn.Dropout(config.fusion_dropout_prob)
 
+    def read_places(
+        self,
+        labels: Tensor | None,
+        sentence_image_labels: Tensor | None,
+        region_labels: Tensor | None,
+        return_logits: bool | None,
+    ) -> ReadPlaces:
+        """Which of the last states `forward` reads, given the same arguments.
+
+        Args:
+            labels: `[B, L]`, -100 where nothing is predicted.
+            sentence_image_labels: `[B]`.
+            region_labels: `[B, R]`, 1 for masked regions.
+            return_logits: Whether logits of all places are computed; None means only without labels.
+
+        Returns:
+            The places.
+        """
+        labelled = any(x is not None for x in (labels, sentence_image_labels, region_labels))
+        if return_logits or (return_logits is None and not labelled):
+            return ReadPlaces()
+        return ReadPlaces(
+            text=labels is not None and labels != IGNORE_INDEX,
+            regions=region_labels is not None and region_labels == 1,
+        )
+
     def forward(
         self,
         states: ModelOutput,
         *,
-        token_states: Tensor,
+        token_states: Tensor | None,
         region_states: Tensor | None,
         token_mask: Tensor | None,
         region_mask: Tensor | None,
@@ -228,7 +255,7 @@ class PreTrainingHeads(MaskedTokenHeads):
 
         Args:
             states: The model's output; pooled vectors and records are taken from it.
-            token_states: States the vocabulary head reads, `[B, L, hidden_size]`.
+            token_states: States the vocabulary head reads, `[B, L, hidden_size]`; None when it reads none.
             region_states: Region states `[B, R, region_size]`, None without an image.
             token_mask: `[B, L]`, 1 for real places, or None when all are.
             region_mask: `[B, R]`, 1 for real regions, or None when all are.

@@ -15,6 +15,7 @@ from .input_checks import check_ids
 from .losses import IGNORE_INDEX, classification_loss, contrastive_loss
 from .model_inputs import ModelInputs, all_pairs
 from .outputs import TaskOutput, recorded_fields
+from .read_places import POOLED
 from .task_models import Read, Task, TaskMixin, ViLBertTaskModel, VisualBertTaskModel, evaluate
 
 
@@ -85,7 +86,7 @@ class ImageTextRetrieval(Task):
                 f"all pairs, got {list(pair_index.shape)}"
             )
         self._check_loss(pair_index, labels, owners, return_loss)
-        reading = read(replace(inputs, pair_index=pairs))
+        reading = read(replace(inputs, pair_index=pairs), POOLED)
         logits = head(self.drop(reading.fused, head)).view(shape)
         loss = None
         if labels is not None:

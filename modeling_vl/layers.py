@@ -125,16 +125,17 @@ class AttentionBlock(nn.Module):
         """Attend, and add the result to the looking stream.
 
         Args:
-            states: Looking tokens, `[..., hidden_size]`.
-            looked_at: Tokens looked at.
-            plan: Layouts, mask and backend.
+            states: The looking stream in its token order, `[..., hidden_size]`.
+            looked_at: The stream looked at in its token order.
+            plan: Views, mask and backend.
             gate_source: What a gated attention reads, `[B, gate_size]`.
 
         Returns:
-            New states of the looking stream, and the attention weights when the plan wants them.
+            New states of the looking tokens in the order of `plan.queries`, and the attention weights when the plan
+            wants them.
         """
         context, weights = self.self(states, looked_at, plan, gate_source)
-        return self.output(context, states), weights
+        return self.output(context, plan.queries.take(states)), weights
 
 
 class TransformerLayer(GradientCheckpointingLayer):
@@ -161,12 +162,12 @@ class TransformerLayer(GradientCheckpointingLayer):
         """Run the layer.
 
         Args:
-            states: Tokens in the plan's order, `[..., hidden_size]`.
+            states: Tokens in the stream's order, `[..., hidden_size]`.
             gate_source: Mean text state `[B, gate_size]` of a gated layer, else None.
-            plan: Layout, mask and backend.
+            plan: Views, mask and backend.
 
         Returns:
-            New states, and the attention weights `[B, heads, L, L]` when the plan wants them.
+            New states of the plan's queries, and the attention weights `[B, heads, L, L]` when the plan wants them.
         """
         states, weights = self.attention(states, states, plan, gate_source)
         return self.output(self.intermediate(states), states), weights
@@ -213,28 +214,32 @@ class CoAttentionLayer(GradientCheckpointingLayer):
         )
 
     def forward(
-        self, text: Tensor, regions: Tensor, text_over_regions: AttentionPlan, regions_over_text: AttentionPlan
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        self,
+        text: Tensor,
+        regions: Tensor,
+        text_over_regions: AttentionPlan | None,
+        regions_over_text: AttentionPlan | None,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
         """Run the layer.
 
         Args:
-            text: Text tokens in their layout's order, `[..., hidden_size]`.
-            regions: Regions in their layout's order, `[..., visual_hidden_size]`.
-            text_over_regions: Plan of text queries over region keys.
-            regions_over_text: Plan of region queries over text keys.
+            text: Text tokens in their stream's order, `[..., hidden_size]`.
+            regions: Regions in their stream's order, `[..., visual_hidden_size]`.
+            text_over_regions: Plan of text queries over region keys; None when nobody reads the new text states.
+            regions_over_text: Plan of region queries over text keys; None when nobody reads the new region states.
 
         Returns:
             New text states, new region states, weights of text over regions `[B, heads, T, R]` and of regions over
-            text `[B, heads, R, T]` (None when not wanted).
+            text `[B, heads, R, T]`; None for what nobody reads, and for weights that are not wanted.
         """
-        new_text, text_weights = self.text_attends_visual(text, regions, text_over_regions)
-        new_regions, region_weights = self.visual_attends_text(regions, text, regions_over_text)
-        return (
-            self.text_output(self.text_intermediate(new_text), new_text),
-            self.visual_output(self.visual_intermediate(new_regions), new_regions),
-            text_weights,
-            region_weights,
-        )
+        new_text = new_regions = text_weights = region_weights = None
+        if text_over_regions is not None:
+            new_text, text_weights = self.text_attends_visual(text, regions, text_over_regions)
+            new_text = self.text_output(self.text_intermediate(new_text), new_text)
+        if regions_over_text is not None:
+            new_regions, region_weights = self.visual_attends_text(regions, text, regions_over_text)
+            new_regions = self.visual_output(self.visual_intermediate(new_regions), new_regions)
+        return new_text, new_regions, text_weights, region_weights
 
 
 class Pooler(nn.Module):

@@ -10,8 +10,10 @@ from transformers.utils import can_return_tuple
 
 from .heads import MaskedTokenHeads, VocabularyHeadMixin
 from .input_checks import check_text_labels
+from .losses import IGNORE_INDEX
 from .model_inputs import ModelInputs
 from .outputs import TaskOutput, recorded_fields
+from .read_places import ReadPlaces
 from .task_models import ViLBertTaskModel, VisualBertTaskModel, evaluate
 
 
@@ -77,13 +79,14 @@ class MaskedLMMixin(VocabularyHeadMixin):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
-        reading = self.read(inputs)
+        wanted = return_logits or (return_logits is None and labels is None)
+        read_text = True if wanted or labels is None else labels != IGNORE_INDEX
+        reading = self.read(inputs, ReadPlaces(text=read_text, regions=False, pooled=False))
         loss = None
         if labels is not None:
-            num_regions = 0 if reading.regions is None else reading.regions.shape[1]
+            num_regions = 0 if visual_embeds is None else visual_embeds.shape[1]
             labels = check_text_labels(labels, *reading.tokens.shape[:2], num_regions)
             loss = self.cls.token_loss(reading.tokens, labels, reading.token_mask)
-        wanted = return_logits or (return_logits is None and labels is None)
         logits = self.cls.predictions(reading.tokens) if wanted else None
         return TaskOutput(loss=loss, logits=logits, **recorded_fields(reading.states))
 

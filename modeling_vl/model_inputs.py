@@ -114,15 +114,15 @@ class Reading(NamedTuple):
 
     Attributes:
         states: The model's output.
-        tokens: States of the word pieces `[P, T, hidden_size]`.
-        regions: States of the regions `[P, R, region size]`, None without an image.
+        tokens: States of the word pieces `[P, T, hidden_size]`; zero, or None, where the head reads none.
+        regions: States of the regions `[P, R, region size]`; the same, and None without an image.
         token_mask: `[P, T]`, 1 for real word pieces, or None when nothing is padded.
         region_mask: `[P, R]`, 1 for real regions, or None when nothing is padded.
         fusion_method: How pooled text and image become one vector.
     """
 
     states: ModelOutput
-    tokens: Tensor
+    tokens: Tensor | None
     regions: Tensor | None
     token_mask: Tensor | None
     region_mask: Tensor | None
@@ -130,7 +130,7 @@ class Reading(NamedTuple):
 
     @classmethod
     def of(
-        cls, inputs: ModelInputs, states: ModelOutput, tokens: Tensor, regions: Tensor | None, fusion: str
+        cls, inputs: ModelInputs, states: ModelOutput, tokens: Tensor | None, regions: Tensor | None, fusion: str
     ) -> Reading:
         """What was read of `inputs`.
 

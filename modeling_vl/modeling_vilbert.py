@@ -27,6 +27,7 @@ from .layers import Pooler
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, ViLBertModelOutput
 from .packing import take_rows
+from .read_places import ReadPlaces, places_to_compute, with_task_place
 from .streams import Pass, Stream
 
 
@@ -111,6 +112,7 @@ class ViLBertModel(ViLBertPreTrainedModel):
         image_text_alignment: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        read_places: ReadPlaces | None = None,
     ) -> ViLBertModelOutput:
         """Read texts and images.
 
@@ -133,6 +135,9 @@ class ViLBertModel(ViLBertPreTrainedModel):
             image_text_alignment: Accepted so that one batch serves both models; ViLBERT links no words to regions.
             output_attentions: Whether to return attention weights; they are computed with the eager backend.
             output_hidden_states: Whether to return the states of every layer.
+            read_places: What the caller reads of the last states; None for everything. Under packed execution, and
+                when no states or weights are asked for, the other places are not computed and come back zero, and
+                streams and pooled vectors that are not read are None.
 
         Returns:
             The states of both streams.
@@ -155,16 +160,23 @@ class ViLBertModel(ViLBertPreTrainedModel):
         layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], device)
         embedded = self.visual_embeddings(visual_embeds, visual_locations, visual_token_type_ids, layout)
         regions = Stream(forward_pass, embedded, layout)
-        text_over_regions, regions_over_text = self.encoder(text, regions, pair_index)
-
-        text_states, region_states = text.padded(), regions.padded()
         pools_image = self.config.fusion_method != "text"
+        read = forward_pass.to_compute(read_places)
+        rows = batch_size if pair_index is None else pair_index.shape[0]
+        # Of a stream that may be read, the first place keeps the gradient path where a batch has nothing to read.
+        read_text = places_to_compute(read.text, read.pooled or read.text is not False, rows, length, device)
+        first = (read.pooled and pools_image) or read.regions is not False
+        read_regions = places_to_compute(read.regions, first, rows, visual_embeds.shape[1], device)
+        text_over_regions, regions_over_text = self.encoder(text, regions, pair_index, read_text, read_regions)
+
+        text_states = None if read_text is False else text.padded()
+        region_states = None if read_regions is False else regions.padded()
         states, weights = forward_pass.record_states, forward_pass.record_weights
         return ViLBertModelOutput(
             last_hidden_state=text_states,
             visual_last_hidden_state=region_states,
-            pooler_output=self.text_pooler(text_states, text.layout.mask),
-            visual_pooler_output=self.visual_pooler(region_states) if pools_image else None,
+            pooler_output=self.text_pooler(text_states, text.layout.mask) if read.pooled else None,
+            visual_pooler_output=self.visual_pooler(region_states) if read.pooled and pools_image else None,
             hidden_states=tuple(text.hidden_states) if states else None,
             visual_hidden_states=tuple(regions.hidden_states) if states else None,
             attentions=tuple(text.attentions) if weights else None,
@@ -284,6 +296,7 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             ValueError: As in `ViLBertModel`, and for labels that cannot be predicted: out of range, of another shape,
                 on padding or on a global region that is not predicted.
         """
+        read = self.cls.read_places(labels, sentence_image_labels, region_labels, return_logits)
         states = self.vilbert(
             input_ids,
             visual_embeds,
@@ -298,13 +311,14 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             image_text_alignment,
             output_attentions,
             output_hidden_states,
+            read if task_ids is None else with_task_place(read),
             return_dict=True,
         )
-        text = states.last_hidden_state
         text_rows, image_rows = (None, None) if pair_index is None else pair_index.unbind(1)
         token_mask, region_mask = take_rows(attention_mask, text_rows), take_rows(visual_attention_mask, image_rows)
         if labels is not None:
-            labels = check_text_labels(labels, text.shape[0], input_ids.shape[1], visual_embeds.shape[1])
+            rows = input_ids.shape[0] if pair_index is None else pair_index.shape[0]
+            labels = check_text_labels(labels, rows, input_ids.shape[1], visual_embeds.shape[1])
         if task_ids is not None:
             if labels is not None:
                 labels = insert_task_place(labels, torch.full_like(labels[:, :1], IGNORE_INDEX))
@@ -312,7 +326,7 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
                 token_mask = insert_task_place(token_mask, token_mask[:, :1])
         return self.cls(
             states,
-            token_states=text,
+            token_states=states.last_hidden_state,
             region_states=states.visual_last_hidden_state,
             token_mask=token_mask,
             region_mask=region_mask,

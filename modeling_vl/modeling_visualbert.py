@@ -25,6 +25,7 @@ from .layers import Pooler, StreamSizes, TransformerLayer
 from .losses import IGNORE_INDEX, LossDenominators
 from .outputs import PreTrainingOutput, VisualBertModelOutput
 from .packing import take_rows
+from .read_places import ReadPlaces, join_places, places_to_compute
 from .streams import Pass, Stream
 from .visualbert_embeddings import VisualBertEmbeddings
 
@@ -141,6 +142,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         pair_index: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        read_places: ReadPlaces | None = None,
     ) -> VisualBertModelOutput:
         """Read texts and, when given, images.
 
@@ -161,6 +163,9 @@ class VisualBertModel(VisualBertPreTrainedModel):
                 P rows, but what is recorded of these layers has a row a text. Texts and images may differ in number.
             output_attentions: Whether to return attention weights; they are computed with the eager backend.
             output_hidden_states: Whether to return the states of every layer.
+            read_places: What the caller reads of the last states; None for everything. Under packed execution, and
+                when no states or weights are asked for, the other places are not computed and come back zero, and
+                pooled vectors that are not read are None.
 
         Returns:
             The states, text first.
@@ -185,11 +190,19 @@ class VisualBertModel(VisualBertPreTrainedModel):
         embedded = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout)
         text = Stream(forward_pass, embedded, text_layout)
         words = take_rows(text.padded(), text_rows)
-        if visual_embeds is None or config.bypass_transformer:
-            text.run(self.encoder.layer)
+        read = forward_pass.to_compute(read_places)
+        rows = input_ids.shape[0] if pair_index is None else pair_index.shape[0]
+        read_text = places_to_compute(read.text, True, rows, input_ids.shape[1], input_ids.device)
         if visual_embeds is None:
+            text.run(self.encoder.layer, read=read_text)
             stream = text
         else:
+            if config.bypass_transformer:
+                text.run(self.encoder.layer)
+            pools_image = config.fusion_method != "text"
+            read_regions = places_to_compute(
+                read.regions, read.pooled and pools_image, rows, visual_embeds.shape[1], visual_embeds.device
+            )
             layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], visual_embeds.device)
             projected = self.embeddings.project_regions(visual_embeds, visual_locations, layout)
             if image_rows is not None:
@@ -203,23 +216,24 @@ class VisualBertModel(VisualBertPreTrainedModel):
             )
             input_ids, attention_mask = take_rows(input_ids, text_rows), take_rows(attention_mask, text_rows)
             mask = _joint_mask(input_ids, regions, attention_mask, visual_attention_mask)
-            read_places = (0,) if config.fusion_method == "text" else (0, input_ids.shape[1])
             joint = torch.cat((words, regions), dim=1)
-            layout = forward_pass.layout(mask, *joint.shape[:2], joint.device, read_places)
+            pooled_places = (0, input_ids.shape[1]) if pools_image else (0,)
+            layout = forward_pass.layout(mask, *joint.shape[:2], joint.device, pooled_places)
+            read_joint = join_places(read_text, read_regions, words.shape[:2], regions.shape[:2], joint.device)
             stream = Stream(forward_pass, layout.pack(joint), layout)
             if config.bypass_transformer:
                 stream.states = layout.pack(torch.cat((take_rows(text.padded(), text_rows), regions), dim=1))
                 stream.hidden_states += text.hidden_states[1:]
                 stream.attentions += text.attentions
-                stream.run([self.additional_layer])
+                stream.run([self.additional_layer], read=read_joint)
             else:
-                stream.run(self.encoder.layer)
+                stream.run(self.encoder.layer, read=read_joint)
 
         states = stream.padded()
-        pools_image = visual_embeds is not None and config.fusion_method != "text"
+        pools_image = read.pooled and visual_embeds is not None and config.fusion_method != "text"
         return VisualBertModelOutput(
             last_hidden_state=states,
-            pooler_output=self.pooler(states[:, : input_ids.shape[1]], attention_mask),
+            pooler_output=self.pooler(states[:, : input_ids.shape[1]], attention_mask) if read.pooled else None,
             visual_pooler_output=self.visual_pooler(states[:, input_ids.shape[1] :]) if pools_image else None,
             hidden_states=tuple(stream.hidden_states) if forward_pass.record_states else None,
             attentions=tuple(stream.attentions) if forward_pass.record_weights else None,
@@ -359,6 +373,7 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             pair_index,
             output_attentions,
             output_hidden_states,
+            self._read_places(input_ids, labels, sentence_image_labels, region_labels, return_logits),
             return_dict=True,
         )
         sequence, text_length = states.last_hidden_state, input_ids.shape[1]
@@ -383,3 +398,8 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             loss_denominators=loss_denominators,
             return_logits=return_logits,
         )
+
+    def _read_places(self, input_ids: Tensor, labels: Tensor | None, *others: Tensor | bool | None) -> ReadPlaces:
+        read = self.cls.read_places(labels, *others)
+        over_regions = labels is not None and labels.shape[-1] > input_ids.shape[-1]
+        return read._replace(regions=True) if over_regions else read

@@ -13,6 +13,7 @@ from .input_checks import check_ids
 from .losses import IGNORE_INDEX, classification_loss
 from .model_inputs import IMAGE_INPUTS, LINK, TEXT_INPUTS, ModelInputs
 from .outputs import TaskOutput, recorded_fields
+from .read_places import POOLED
 from .task_models import Read, Task, TaskMixin, ViLBertTaskModel, VisualBertTaskModel, evaluate
 
 
@@ -36,7 +37,7 @@ class MultipleChoice(Task):
             Loss, and logits `[B, C]`.
         """
         shape = inputs.input_ids.shape[:2]
-        reading = read(one_row_a_choice(inputs))
+        reading = read(one_row_a_choice(inputs), POOLED)
         logits = head(self.drop(reading.fused, head)).view(shape)
         loss = None
         if labels is not None:

@@ -7,6 +7,9 @@ these are the identity, so a layer is written once for both.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -62,6 +65,14 @@ class PaddedLayout:
         """Spread dimension `dim` of `rows` `[B, ...]` from row places to padded places: nothing to do."""
         return rows
 
+    def numbers(self, device: torch.device) -> Tensor:
+        """For every place the number of its token, `[B, L]`."""
+        return torch.arange(self.batch_size * self.length, device=device).view(self.batch_size, self.length)
+
+    def select(self, wanted: Tensor) -> PackedLayout:
+        """How the tokens at the places `wanted` `[B, L]` lie alone."""
+        return PackedLayout(wanted)
+
     def per_token(self, per_example: Tensor) -> Tensor:
         """One vector an example, `[B, D]`, to a factor for each of its tokens in token order."""
         return per_example[:, None]
@@ -116,6 +127,14 @@ class PackedLayout:
         """Spread dimension `dim` of `rows` `[B, ...]` from row places to padded places, zero at padding."""
         return self.unpack(self.from_rows(rows.movedim(dim, 1))).movedim(1, dim)
 
+    def numbers(self, device: torch.device) -> Tensor:
+        """For every place the number of its token, `[B, L]`; 0 at padding."""
+        return self.unpack(torch.arange(len(self.padded_index), device=device))
+
+    def select(self, wanted: Tensor) -> PackedLayout:
+        """How the real tokens at the places `wanted` `[B, L]` lie alone."""
+        return PackedLayout(wanted & self.mask.bool())
+
     def per_token(self, per_example: Tensor) -> Tensor:
         """One vector an example, `[B, D]`, to a factor for each of its tokens, `[N, D]`."""
         return per_example.index_select(0, self.example_index)
@@ -131,6 +150,51 @@ class PackedLayout:
 
 
 Layout = PaddedLayout | PackedLayout
+
+
+class View(NamedTuple):
+    """The tokens of a stream that take part in an attention: all, those that are read behind it, or repeated ones.
+
+    Attributes:
+        layout: How they lie.
+        source: For each of them, in the layout's order, its number among the stream's tokens; None for all tokens as
+            the stream has them.
+    """
+
+    layout: Layout
+    source: Tensor | None = None
+
+    def take(self, tokens: Tensor) -> Tensor:
+        """The view's tokens among the stream's `[..., D]`."""
+        if self.source is None:
+            return tokens
+        flat = tokens.flatten(0, -2)
+        return flat.index_select(0, self.source.flatten()).unflatten(0, self.source.shape)
+
+    def project(self, projection: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
+        """Apply a token-wise layer and take the view's tokens, in the order that has less to project.
+
+        A compiled graph takes first: which is less would make it depend on the number of tokens.
+
+        Args:
+            projection: The layer.
+            tokens: The stream's tokens, `[..., D]`.
+
+        Returns:
+            The view's tokens, projected.
+        """
+        if self.source is None or builds_graph() or self.source.numel() <= tokens.shape[:-1].numel():
+            return projection(self.take(tokens))
+        return self.take(projection(tokens))
+
+    def narrowed(self, wanted: Tensor) -> View:
+        """The view's tokens at the places `wanted` `[B, L]` alone."""
+        numbers = self.layout.pack(wanted).flatten().nonzero().squeeze(1)
+        return View(self.layout.select(wanted), numbers if self.source is None else self.source.flatten()[numbers])
+
+    def rearranged(self, rows: Tensor, layout: Layout) -> View:
+        """The tokens of the examples `rows` `[P]`, which lie as `layout` says."""
+        return View(layout, layout.pack(self.layout.numbers(rows.device)[rows]))
 
 
 def unpack_attention(weights: Tensor, queries: Layout, keys: Layout) -> Tensor:

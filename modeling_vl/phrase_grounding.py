@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.utils import can_return_tuple
 
-from .input_checks import can_read_values, check_finite, check_floating, check_ids
+from .input_checks import can_read_values, check_finite, check_floating, check_ids, check_text
 from .losses import divergence_loss
 from .model_inputs import ModelInputs
 from .outputs import TaskOutput, recorded_fields
+from .read_places import ReadPlaces
 from .region_grounding import Boxes, hide_padding, image_regions, ranked_regions, region_states
 from .task_models import Read, Task, TaskMixin, ViLBertTaskModel, VisualBertTaskModel, evaluate
 
@@ -83,12 +84,14 @@ class PhraseGrounding(Task):
                 "phrase_positions must be [sentences, phrases], the places of the phrases' last word pieces, got "
                 f"{None if phrase_positions is None else list(phrase_positions.shape)}"
             )
-        reading = read(inputs)
-        batch_size, length = reading.tokens.shape[:2]
+        check_text(self.config, inputs.input_ids, inputs.attention_mask, inputs.token_type_ids, inputs.position_ids)
+        batch_size, length = inputs.input_ids.shape
         shape = (batch_size, phrase_positions.shape[1])
         check_ids("phrase_positions", phrase_positions, shape, length, "the word pieces given", NO_PHRASE)
         there = phrase_positions != NO_PHRASE
         places = phrase_positions.where(there, 0).long()
+        ends = torch.zeros_like(inputs.input_ids, dtype=torch.bool).scatter(1, places, True)
+        reading = read(inputs, ReadPlaces(text=ends, pooled=False))
         self._check_on_text(places, there, reading.token_mask)
         rows = torch.arange(batch_size, device=places.device)[:, None]
         scores = head(reading.tokens[rows, places], region_states(reading))

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .input_checks import can_read_values, check_finite, check_floating, check_ids
+from .input_checks import can_read_values, check_finite, check_floating, check_ids, check_text
 from .losses import IGNORE_INDEX, classification_loss, divergence_loss, score_loss
-from .model_inputs import ModelInputs, Reading
+from .model_inputs import ModelInputs
 from .outputs import TaskOutput, recorded_fields
+from .read_places import POOLED, ReadPlaces
 from .task_models import Read, Task, TaskMixin, ViLBertTaskModel, VisualBertTaskModel, build_classifier, evaluate
 
 
@@ -38,11 +39,30 @@ class QuestionAnswering(Task):
         Returns:
             Loss, and logits `[B, num_labels]`.
         """
-        reading = read(inputs)
-        state = reading.fused if self.config.answer_position == "pooled" else _state_at_mask(reading)
+        if self.config.answer_position == "pooled":
+            reading = read(inputs, POOLED)
+            state = reading.fused
+        else:
+            places = self._places_of_mask(inputs)
+            read_text = torch.zeros_like(inputs.input_ids, dtype=torch.bool).scatter(1, places[:, None], True)
+            reading = read(inputs, ReadPlaces(text=read_text, regions=False, pooled=False))
+            state = reading.tokens[torch.arange(places.shape[0], device=places.device), places]
         logits = head(self.drop(state, head))
         loss = None if labels is None else self._loss(logits, labels)
         return TaskOutput(loss=loss, logits=logits, **recorded_fields(reading.states))
+
+    def _places_of_mask(self, inputs: ModelInputs) -> Tensor:
+        """The last word piece but one of every text: the `[MASK]` in front of the last `[SEP]`, `[B]`."""
+        ids, mask = inputs.input_ids, inputs.attention_mask
+        check_text(self.config, ids, mask, inputs.token_type_ids, inputs.position_ids)
+        done = torch.ones_like(ids).cumsum(1) if mask is None else mask.long().cumsum(1)
+        lengths = done[:, -1:]
+        if can_read_values(lengths) and bool((lengths < 2).any()):
+            raise ValueError(
+                "answer_position 'mask' answers from the [MASK] in front of the last [SEP], but texts "
+                f"{(lengths < 2).squeeze(1).nonzero().flatten().tolist()} have fewer than two word pieces"
+            )
+        return (done == lengths - 1).long().argmax(1)  # the first place where all real ones but one are done
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         if labels.dim() == 1:
@@ -71,22 +91,6 @@ class QuestionAnswering(Task):
             [{"answer": names[answer], "score": row[answer].item()} for answer in answers]
             for row, answers in zip(scores, best.tolist(), strict=True)
         ]
-
-
-def _state_at_mask(reading: Reading) -> Tensor:
-    """State of the last word piece but one, `[B, hidden_size]`: the `[MASK]` in front of the last `[SEP]`."""
-    tokens, mask = reading.tokens, reading.token_mask
-    if mask is None:
-        mask = torch.ones_like(tokens[..., 0])
-    done = mask.long().cumsum(1)
-    lengths = done[:, -1:]
-    if can_read_values(lengths) and bool((lengths < 2).any()):
-        raise ValueError(
-            "answer_position 'mask' answers from the [MASK] in front of the last [SEP], but texts "
-            f"{(lengths < 2).squeeze(1).nonzero().flatten().tolist()} have fewer than two word pieces"
-        )
-    place = (done == lengths - 1).long().argmax(1)  # the first place where all real ones but one are done
-    return tokens[torch.arange(tokens.shape[0], device=tokens.device), place]
 
 
 class VisualQuestionAnsweringMixin(TaskMixin):

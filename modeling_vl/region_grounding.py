@@ -12,6 +12,7 @@ from .input_checks import check_finite, check_floating, check_labelled_places
 from .losses import score_loss
 from .model_inputs import ModelInputs, Reading
 from .outputs import TaskOutput, recorded_fields
+from .read_places import ReadPlaces
 from .task_models import Read, Task, TaskMixin, ViLBertTaskModel, VisualBertTaskModel, build_classifier, evaluate
 
 Boxes = Sequence[Sequence[Sequence[float]]]
@@ -125,7 +126,7 @@ class RegionGrounding(Task):
         Returns:
             Loss, and logits `[B, R]`.
         """
-        reading = read(inputs)
+        reading = read(inputs, ReadPlaces(text=False, pooled=False))
         scores = head(self.drop(region_states(reading), head)).squeeze(-1)
         loss = None
         if labels is not None:

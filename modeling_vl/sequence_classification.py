@@ -13,6 +13,7 @@ from .input_checks import check_ids
 from .losses import IGNORE_INDEX, classification_loss
 from .model_inputs import IMAGE_INPUTS, LINK, ModelInputs
 from .outputs import TaskOutput, recorded_fields
+from .read_places import POOLED
 from .task_models import Read, Task, TaskMixin, ViLBertTaskModel, VisualBertTaskModel, build_classifier, evaluate
 
 PAIR = "examples, 2 images"
@@ -45,7 +46,7 @@ class SequenceClassification(Task):
         """
         if self.config.num_images == 2:
             inputs = self._both_images(inputs)
-        reading = read(inputs)
+        reading = read(inputs, POOLED)
         fused = reading.fused.view(inputs.input_ids.shape[0], -1)
         logits = head(self.drop(fused, head))
         loss = None

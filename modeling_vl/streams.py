@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 
 from .attention import AttentionPlan, plan_attention, takes_sequences_end_to_end
-from .packing import Layout, choose_flash_layout, choose_layout
+from .input_checks import builds_graph
+from .packing import Layout, View, choose_flash_layout, choose_layout, take_rows
+from .read_places import ReadPlaces
 
 
 class Pass(NamedTuple):
@@ -44,6 +46,21 @@ class Pass(NamedTuple):
         states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         weights = config.output_attentions if output_attentions is None else output_attentions
         return cls(config, "eager" if weights else config._attn_implementation, states, weights)
+
+    def to_compute(self, read: ReadPlaces | None) -> ReadPlaces:
+        """What of the last states is computed, when a caller reads some of it.
+
+        Args:
+            read: What is read; None for everything.
+
+        Returns:
+            The same, where packing is wanted and nothing is recorded; everything otherwise.
+        """
+        records = self.record_states or self.record_weights
+        if read is None or records or not self.config.packed_execution or builds_graph():
+            return ReadPlaces()
+        pools_all_words = read.pooled and self.config.text_pooling == "mean"
+        return read._replace(text=True) if pools_all_words else read
 
     def layout(
         self,
@@ -96,24 +113,67 @@ class Stream:
         """The states at their padded places, `[B, L, hidden_size]`."""
         return self.layout.unpack(self.states)
 
-    def looking_at(self, other: Stream) -> AttentionPlan:
-        """Plan of this stream's tokens as queries over another stream's, or its own, as keys."""
-        config, backend, _, weights = self.forward_pass
-        return plan_attention(config, backend, self.layout, other.layout, self.states.dtype, weights)
+    def view(self) -> View:
+        """All tokens as they lie."""
+        return View(self.layout)
 
-    def run(self, layers: Iterable[nn.Module], gate_source: Tensor | None = None) -> None:
+    def rearranged(self, rows: Tensor) -> View:
+        """The tokens of repeated and reordered examples.
+
+        Args:
+            rows: `[P]`, the present row of each new one.
+
+        Returns:
+            The view; the stream stays as it is.
+        """
+        mask = take_rows(self.layout.mask, rows)
+        layout = self.forward_pass.layout(mask, rows.shape[0], self.layout.length, rows.device)
+        return self.view().rearranged(rows, layout)
+
+    def plan(self, queries: View, keys: View) -> AttentionPlan:
+        """What attention layers over some tokens share.
+
+        Args:
+            queries: The looking tokens.
+            keys: The tokens looked at, of this stream or another.
+
+        Returns:
+            The plan.
+        """
+        config, backend, _, weights = self.forward_pass
+        return plan_attention(config, backend, queries, keys, self.states.dtype, weights)
+
+    def looking_at(self, other: Stream) -> AttentionPlan:
+        """Plan of all tokens of this stream as queries over those of another, or its own, as keys."""
+        return self.plan(self.view(), other.view())
+
+    def run(self, layers: Sequence[nn.Module], gate_source: Tensor | None = None, read: Tensor | bool = True) -> None:
         """Run self-attention layers.
 
         Args:
             layers: `TransformerLayer`s.
             gate_source: What gated layers read, `[B, gate_size]`.
+            read: `[B, L]`, True at places whose state somebody reads behind the last of the layers: it computes no
+                others. True for all places.
         """
         plan = self.looking_at(self)
-        for layer in layers:
+        for number, layer in enumerate(layers, start=1):
+            if read is not True and number == len(layers):
+                plan = self.plan(self.view().narrowed(read), self.view())
             states, weights = layer(self.states, gate_source, plan)
-            self.update(states)
+            self.move(states, plan.queries.layout)
             if weights is not None:
                 self.attentions.append(weights)
+
+    def move(self, states: Tensor, layout: Layout) -> None:
+        """Replace the states by others that lie otherwise, and record them when asked to.
+
+        Args:
+            states: Tokens in the order of `layout`.
+            layout: Where they lie.
+        """
+        self.layout = layout
+        self.update(states)
 
     def rearrange(self, rows: Tensor) -> None:
         """Repeat and reorder examples.
@@ -121,7 +181,5 @@ class Stream:
         Args:
             rows: `[P]`, the old row of each new one.
         """
-        states, mask = self.padded()[rows], self.layout.mask
-        mask = None if mask is None else mask[rows]
-        self.layout = self.forward_pass.layout(mask, rows.shape[0], self.layout.length, states.device)
-        self.states = self.layout.pack(states)
+        view = self.rearranged(rows)
+        self.states, self.layout = view.take(self.states), view.layout

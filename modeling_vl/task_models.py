@@ -20,8 +20,9 @@ from .model_inputs import ModelInputs, Reading
 from .modeling_vilbert import ViLBertModel, ViLBertPreTrainedModel
 from .modeling_visualbert import VisualBertModel, VisualBertPreTrainedModel
 from .outputs import TaskOutput
+from .read_places import ReadPlaces, with_task_place
 
-Read = Callable[[ModelInputs], Reading]
+Read = Callable[[ModelInputs, ReadPlaces], Reading]
 
 
 class ViLBertTaskModel(ViLBertPreTrainedModel):
@@ -40,20 +41,23 @@ class ViLBertTaskModel(ViLBertPreTrainedModel):
         """Width of the region states."""
         return self.config.visual_hidden_size
 
-    def read(self, inputs: ModelInputs) -> Reading:
+    def read(self, inputs: ModelInputs, read_places: ReadPlaces) -> Reading:
         """Run the model.
 
         Args:
             inputs: Texts and images.
+            read_places: What is read of the last states; places of the text are those without a task token.
 
         Returns:
             What it made of them.
         """
         if self.config.dynamic_attention:
             inputs = inputs.paired()  # a text gates its image from the first layer on: pairs share nothing
-        states = self.vilbert(**inputs.arguments(), return_dict=True)
-        tokens = states.last_hidden_state
         if inputs.task_ids is not None:
+            read_places = with_task_place(read_places)
+        states = self.vilbert(**inputs.arguments(), read_places=read_places, return_dict=True)
+        tokens = states.last_hidden_state
+        if inputs.task_ids is not None and tokens is not None:
             tokens = remove_task_place(tokens)
         return Reading.of(inputs, states, tokens, states.visual_last_hidden_state, self.config.fusion_method)
 
@@ -74,11 +78,12 @@ class VisualBertTaskModel(VisualBertPreTrainedModel):
         """Width of the region states."""
         return self.config.hidden_size
 
-    def read(self, inputs: ModelInputs) -> Reading:
+    def read(self, inputs: ModelInputs, read_places: ReadPlaces) -> Reading:
         """Run the model.
 
         Args:
             inputs: Texts and, but for heads that need one, images.
+            read_places: What is read of the last states.
 
         Returns:
             What it made of them.
@@ -89,7 +94,7 @@ class VisualBertTaskModel(VisualBertPreTrainedModel):
         arguments = inputs.arguments()
         if arguments.pop("task_ids") is not None:
             raise ValueError("task_ids are given, but VisualBERT has no task tokens: leave them out")
-        states = self.visual_bert(**arguments, return_dict=True)
+        states = self.visual_bert(**arguments, read_places=read_places, return_dict=True)
         tokens, regions = states.last_hidden_state.tensor_split([inputs.input_ids.shape[1]], dim=1)
         regions = None if inputs.visual_embeds is None else regions
         return Reading.of(inputs, states, tokens, regions, self.config.fusion_method)

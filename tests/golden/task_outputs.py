@@ -209,7 +209,7 @@ def judge_pairs(
         input_ids=rows["input_ids"][::2],
         visual_embeds=rows["visual_embeds"].unflatten(0, (-1, 2)),
     )
-    return task.run(lambda inputs: read(ModelInputs(**rows)), head, pairs, None)
+    return task.run(lambda inputs, places: read(ModelInputs(**rows), places), head, pairs, None)
 
 
 def _logits(task: str, logits: Tensor, rows: Mapping[str, Tensor], stored: Tensor, by: str) -> Ours:

@@ -55,8 +55,9 @@ def test_logits_do_not_depend_on_labels_and_come_on_request(model_class):
     assert quiet.prediction_logits is None and quiet.region_logits is None
     assert model(**inputs, return_logits=False).prediction_logits is None
     torch.testing.assert_close(asked.prediction_logits, plain.prediction_logits, **EXACT)
-    torch.testing.assert_close(quiet.seq_relationship_logits, plain.seq_relationship_logits, **EXACT)
-    torch.testing.assert_close(asked.loss, quiet.loss, **EXACT)
+    # Without logits the last layers compute fewer rows, and a matrix product of fewer rows may round otherwise.
+    torch.testing.assert_close(quiet.seq_relationship_logits, plain.seq_relationship_logits, rtol=0, atol=1e-7)
+    torch.testing.assert_close(asked.loss, quiet.loss, rtol=1e-6, atol=0)
 
 
 @both
