@@ -137,6 +137,7 @@ class Hub:
             "HF_HOME": str(self._folder / home),
             "HF_HUB_DISABLE_XET": "1",  # the stand-in stores large files as LFS does
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # evaluate counts downloads on a server of its own
             "OMP_NUM_THREADS": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "no_proxy": "127.0.0.1,localhost",
