@@ -29,7 +29,10 @@ toc_object_entries = False
 
 html_theme = "furo"
 html_title = f"modeling-vl {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 highlight_language = "none"
 
