@@ -31,8 +31,8 @@ from tests.documents import (
 )
 from training_vl.tasks import TASKS
 
-BENCHMARK_SCRIPT = "examples/prepare_task.py"
-"""Its first argument, a benchmark, decides which options there are."""
+OF_SEVERAL_KINDS = ("examples/prepare_task.py", "examples/push_to_hub.py")
+"""Their first argument, a benchmark or what is pushed, decides which options there are."""
 
 HELP_OF_ALL = """
 import io, json, runpy, sys
@@ -61,14 +61,14 @@ def commands() -> Iterator[tuple[Path, list[str]]]:
 
 
 def script_calls() -> dict[tuple[str, ...], set[str]]:
-    """Options that the documents give to each script, to `prepare_task.py` by benchmark."""
+    """Options that the documents give to each script, to those of several kinds by kind."""
     calls: dict[tuple[str, ...], set[str]] = {}
     for _, words in commands():
         call = script_call(words)
         if call is None:
             continue
         script, given = call
-        command = (script, given[0]) if script == BENCHMARK_SCRIPT else (script,)
+        command = (script, given[0]) if script in OF_SEVERAL_KINDS else (script,)
         if script == "examples/run_finetuning.py" and any("retrieval" in word or "flickr8k" in word for word in given):
             command = (script, "--task", "retrieval")
         calls.setdefault(command, set()).update(word for word in given if word.startswith("--"))
