@@ -66,7 +66,7 @@ def test_conventions() -> None:
             assert int(match) == CODE_BASES[code_base_name(kind)].match_row, kind
         if isinstance(converted, VisualBertConfig):
             assert int(token_type) == converted.visual_token_type_id, kind
-        assert (converted.global_region or "none") in place.split(" or "), kind
+        assert (converted.global_region or "none") in re.split(", | or ", place), kind
     assert rows["here"][1] == f"`visual_token_type_id`, {VisualBertConfig().visual_token_type_id} by default"
 
 
