@@ -13,7 +13,9 @@ import evaluate
 from evaluate import EvaluationModuleInfo
 from huggingface_hub import SpaceCard, SpaceCardData
 
+import metrics_vl
 from datasets_vl.code_version import code_commit, library_versions
+from metrics_vl.metric_folder import metric_names
 
 from .asked import METRIC
 from .fields import fill
@@ -34,10 +36,10 @@ _CITATIONS = {
 
 @dataclass(frozen=True)
 class MetricFolder:
-    """A metric.
+    """A metric of this package.
 
     Attributes:
-        path: The folder, whose Python file bears its name.
+        path: Its folder.
         info: What the metric says of itself.
     """
 
@@ -55,17 +57,12 @@ class MetricFolder:
             What it says.
 
         Raises:
-            FileNotFoundError: There is no Python file in it that bears its name.
+            ValueError: It is none of the metrics of this package.
         """
         path = Path(path).resolve()
-        if not (path / f"{path.name}.py").is_file():
-            raise FileNotFoundError(f"{path} is no folder of a metric: there is no {path.name}.py in it")
+        if path.name not in metric_names() or path.parent != Path(metrics_vl.__file__).resolve().parent:
+            raise ValueError(f"{path} is none of the metrics of this package: {', '.join(metric_names())}")
         return cls(path, evaluate.load(str(path)).info)
-
-    @property
-    def file(self) -> Path:
-        """The metric's code."""
-        return self.path / f"{self.path.name}.py"
 
     @property
     def description(self) -> str:

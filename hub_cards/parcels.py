@@ -125,27 +125,31 @@ def metric_parcel(path: Path, name: str, given: Mapping[str, Any], scratch: Path
         path: Its folder.
         name: Hub id it shall have.
         given: What a person says of it.
-        scratch: An empty folder, where the page of the Space is written.
+        scratch: An empty folder, where copies of its code and the page of the Space are written.
 
     Returns:
-        What to push: the metric's file and a page that says what the Space is.
+        What to push: all code that it needs, and a page that says what the Space is.
 
     Raises:
         ValueError: The Space would not be named as the metric's file.
     """
+    from metrics_vl.metric_folder import write_metric_folder
+
     from .metric_card import MetricFolder, metric_card, metric_page
 
     refuse_own_card(path)
     folder = MetricFolder.read(path)
-    if name.rpartition("/")[2] != folder.path.name:
+    metric = folder.path.name
+    if name.rpartition("/")[2] != metric:
         raise ValueError(
-            f"evaluate.load takes a metric's file to be named as its Space: push {folder.file.name} to "
-            f"{name.rpartition('/')[0]}/{folder.path.name}, not to {name}"
+            f"evaluate.load looks in a Space for the file of its name: push {metric} to "
+            f"{name.rpartition('/')[0]}/{metric}, not to {name}"
         )
     card = metric_card(folder, name, given)
     page = scratch / "index.html"
     page.write_text(metric_page(folder, name), encoding="utf-8")
-    return Parcel("space", card, {folder.file.name: folder.file, page.name: page})
+    files = [page, *write_metric_folder(metric, scratch / metric)]
+    return Parcel("space", card, {file.name: file for file in files}, ["*.py"])
 
 
 def space_parcel(

@@ -72,7 +72,12 @@ seen["dataset"] = [card.data.license, card.data.configs[0]["data_files"]]
 names = {}
 exec(code(card), names)
 seen["row"] = [names["row"]["image_id"], names["features"].tolist()]
-seen["metric"] = SpaceCard.load("someone/vqa_accuracy", repo_type="space").data.tags
+card = SpaceCard.load("someone/snli_ve_accuracy", repo_type="space")
+names = {}
+exec(code(card), names)
+rows = {"example_ids": ["a", "b"], "predictions": ["neutral"] * 2, "references": ["neutral", "entailment"]}
+scores = names["metric"].compute(**rows)
+seen["metric"] = [card.data.tags, scores["accuracy"]]
 card = SpaceCard.load("someone/demo", repo_type="space")
 seen["space"] = [card.data.sdk, card.data.app_file, card.data.models]
 page = snapshot_download("someone/demo", repo_type="space")
@@ -105,14 +110,14 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "model": model,
         "dataset": folder / "features",
-        "metric": Path(metrics_vl.__file__).parent / "vqa_accuracy",
+        "metric": Path(metrics_vl.__file__).parent / "snli_ve_accuracy",
         "space": folder / "features" / "val",
         "scores": folder / "scores.json",
         "facts": folder,
     }
 
 
-NAMES = {"model": "grounding", "dataset": "features", "metric": "vqa_accuracy", "space": "demo"}
+NAMES = {"model": "grounding", "dataset": "features", "metric": "snli_ve_accuracy", "space": "demo"}
 
 
 def words(kind: str, places: dict[str, Path], *more: str, facts: bool = True) -> list[str]:
@@ -159,7 +164,7 @@ def test_four_kinds_are_pushed_and_used(hub: Hub, places: dict[str, Path]) -> No
     assert seen["dataset"] == ["cc0-1.0", files]
     first = random_regions(3, feature_dim=FEATURES, seed=0)
     assert seen["row"] == [first.image_id, first.features.astype("float32").tolist()]
-    assert seen["metric"] == ["evaluate", "metric", "vision-language"]
+    assert seen["metric"] == [["evaluate", "metric", "vision-language"], 0.5]
     assert seen["space"] == ["gradio", "app.py", ["someone/grounding"]]
     names, found, rows = seen["demo"]
     assert names == ["00-image-2", "01-image-3"]
@@ -202,7 +207,7 @@ def test_a_dry_run_prints_the_card(places: dict[str, Path], run_here: Any) -> No
     [
         ("model", ["--detektor", "x"], "there is no option --detektor; did you mean --detector?"),
         ("model", ["--scores", "s.json"], "scores must be FILE=what the model was measured on"),
-        ("metric", [], "push vqa_accuracy.py to someone/vqa_accuracy, not to someone/other"),
+        ("metric", [], "push snli_ve_accuracy to someone/snli_ve_accuracy, not to someone/other"),
         ("dataset", ["--facts", "nowhere.yaml"], "there is no file of facts nowhere.yaml"),
     ],
 )

@@ -8,13 +8,13 @@ import pytest
 
 import metrics_vl
 from hub_cards.metric_card import MetricFolder, metric_card, metric_page
+from metrics_vl.metric_folder import metric_names
 
 METRICS = Path(metrics_vl.__file__).parent
-NAMES = sorted(path.parent.name for path in METRICS.glob("*/*.py"))
 GIVEN = {"intended_use": "Tests.", "limits": "Everything else.", "code_commit": "0123abc"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", metric_names())
 def test_every_metric(name: str) -> None:
     folder = MetricFolder.read(METRICS / name)
     card = metric_card(folder, f"someone/{name}", GIVEN)
@@ -27,5 +27,6 @@ def test_every_metric(name: str) -> None:
 
 
 def test_other_folders(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"there is no m\.py in it"):
-        MetricFolder.read(tmp_path / "m")
+    for folder in (METRICS, tmp_path / "vqa_accuracy"):
+        with pytest.raises(ValueError, match="is none of the metrics of this package: gqa_accuracy, "):
+            MetricFolder.read(folder)
