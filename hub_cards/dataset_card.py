@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from datasets_vl.hub_dataset import region_splits, split_configs
+from datasets_vl.hub_dataset import region_files, region_splits, split_configs
 from datasets_vl.manifest import MANIFEST_NAME, Manifest, read_manifest
-from datasets_vl.parquet import REQUIRED_COLUMNS, RegionFeaturesMetadata
+from datasets_vl.parquet import RegionFeaturesMetadata
 
 from .asked import DATASET
 from .fields import fill, licence_metadata, licence_text
@@ -73,27 +73,16 @@ class DatasetFolder:
         return next(iter(self.splits.values())).metadata
 
     @property
-    def paths(self) -> dict[str, Path]:
-        """Manifests and shards by their path below the folder."""
-        files = [
-            place / name
-            for split, place in region_splits(self.path).items()
-            for name in (MANIFEST_NAME, *(shard.name for shard in self.splits[split].shards))
-        ]
-        return {file.relative_to(self.path).as_posix(): file for file in files}
-
-    @property
     def columns(self) -> list[str]:
-        """Columns that hold something in the first shard of the first split."""
-        shard = next(path for path in self.paths.values() if path.name != MANIFEST_NAME)
-        statistics = pq.ParquetFile(shard).metadata
-        groups = [statistics.row_group(number) for number in range(statistics.num_row_groups)]
-        empty = {
-            column.path_in_schema
-            for number in range(statistics.num_columns)
-            if all((column := group.column(number)).statistics.null_count == group.num_rows for group in groups)
-        }
-        return [name for name in _COLUMNS if name in REQUIRED_COLUMNS or name not in empty]
+        """Columns that hold something in any shard, as the shards' footers tell."""
+        filled = set()
+        for file in region_files(self.path).values():
+            footer = None if file.name == MANIFEST_NAME else pq.read_metadata(file)
+            for number in range(footer.num_row_groups if footer else 0):
+                group = footer.row_group(number)
+                columns = [group.column(column) for column in range(group.num_columns)]
+                filled |= {one.path_in_schema for one in columns if one.statistics.null_count < group.num_rows}
+        return [name for name in _COLUMNS if name in filled]
 
 
 def dataset_card(folder: DatasetFolder, name: str, given: Mapping[str, Any]) -> DatasetCard:

@@ -65,15 +65,13 @@ class ExampleImages:
         folder = ShardFolder(regions)
         if photos is not None and not Path(photos).is_dir():
             raise FileNotFoundError(f"there is no folder of photos {photos}")
-        rows = [folder.image_ids.find(name) for name in image_ids] or list(range(min(most, len(folder))))
-        missing = [name for name, row in zip(image_ids, rows, strict=False) if row is None]
+        missing = [name for name in image_ids if name not in folder.image_ids]
         if missing:
             raise ValueError(f"{regions} has no image {', '.join(missing)}")
-        images = [image for _, image in folder.read(sorted(rows))]
-        files = {path.stem: path for path in sorted(Path(photos or ".").iterdir()) if path.suffix in _PHOTOS}
-        return cls(
-            images, {image.image_id: files[image.image_id] for image in images if photos and image.image_id in files}
-        )
+        chosen = {folder.image_ids.find(name) for name in image_ids} or range(min(most, len(folder)))
+        images = [image for _, image in folder.read(sorted(chosen))]
+        files = {path.stem: path for path in (Path(photos).iterdir() if photos else ()) if path.suffix in _PHOTOS}
+        return cls(images, {image.image_id: files[image.image_id] for image in images if image.image_id in files})
 
 
 @dataclass(frozen=True)

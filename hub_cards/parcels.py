@@ -9,11 +9,8 @@ from typing import Any
 
 from huggingface_hub import RepoCard
 
-from datasets_vl.hub_dataset import SHARD_PATTERN
+from datasets_vl.hub_dataset import CARD_NAME, REGION_FILES, region_files
 from datasets_vl.hub_push import WEIGHTS, Kind, push_files
-from datasets_vl.manifest import MANIFEST_NAME
-
-CARD_NAME = "README.md"
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,8 @@ def model_parcel(path: Path, name: str, given: Mapping[str, Any], scratch: Path)
     card = model_card(ModelFolder.read(path), name, given)
     AutoConfig.from_pretrained(path).save_pretrained(scratch)
     AutoProcessor.from_pretrained(path).save_pretrained(scratch)
-    weights = [file for pattern in WEIGHTS for file in path.glob(pattern)]
-    return Parcel("model", card, {file.name: file for file in [*weights, *scratch.iterdir()]}, WEIGHTS)
+    files = [*path.glob("model*.safetensors*"), *scratch.iterdir()]
+    return Parcel("model", card, {file.name: file for file in files}, WEIGHTS)
 
 
 def dataset_parcel(path: Path, name: str, given: Mapping[str, Any]) -> Parcel:
@@ -113,9 +110,8 @@ def dataset_parcel(path: Path, name: str, given: Mapping[str, Any]) -> Parcel:
     from .dataset_card import DatasetFolder, dataset_card
 
     refuse_own_card(path)
-    folder = DatasetFolder.read(path)
-    card = dataset_card(folder, name, given)
-    return Parcel("dataset", card, folder.paths, [f"*{MANIFEST_NAME}", f"*{SHARD_PATTERN}"])
+    card = dataset_card(DatasetFolder.read(path), name, given)
+    return Parcel("dataset", card, region_files(path), REGION_FILES)
 
 
 def metric_parcel(path: Path, name: str, given: Mapping[str, Any], scratch: Path) -> Parcel:

@@ -17,8 +17,9 @@ from datasets_vl.parquet import RegionFeaturesMetadata
 from examples import push_to_hub
 from modeling_vl import ViLBertForRegionGrounding
 from tests.hub.hub import ROOT, Hub
-from tests.hub_cards.saved_models import FEATURES, GIVEN, add_run, save_model
+from tests.hub_cards.saved_models import GIVEN, add_run, save_model
 from tests.random_regions import random_regions
+from tests.tiny_models import FEATURES
 
 FACTS = {
     "model": {name: value for name, value in GIVEN.items() if name != "scores"},

@@ -13,7 +13,7 @@ from modeling_vl.conversion import CODE_BASES, convert
 from modeling_vl.conversion.folder import write_folder
 from processing_vl import RegionFeatureExtractor, RegionTextProcessor
 from tests.modeling_vl.conversion.small_checkpoints import checkpoint
-from tests.tiny_models import FEATURES, tiny_model
+from tests.tiny_models import tiny_model
 from training_vl.checkpointing import RunState
 from training_vl.run_record import write_run_record
 
@@ -62,6 +62,3 @@ def save_converted(folder: Path, kind: str) -> Path:
 def python_blocks(card: str) -> list[str]:
     """The Python code of a card."""
     return re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-
-
-__all__ = ["FEATURES", "GIVEN", "add_run", "python_blocks", "save_converted", "save_model", "tokenizer"]

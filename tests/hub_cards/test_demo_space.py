@@ -26,8 +26,9 @@ from modeling_vl import (
     VisualBertForVisualQuestionAnswering,
 )
 from processing_vl.region_features import RegionFeatures
-from tests.hub_cards.saved_models import FEATURES, save_model
+from tests.hub_cards.saved_models import save_model
 from tests.random_regions import random_regions
+from tests.tiny_models import FEATURES
 
 IDS = ["image-0", "a/b.c", "image-2"]
 

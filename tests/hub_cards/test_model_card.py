@@ -16,8 +16,9 @@ from hub_cards.model_card import model_card
 from hub_cards.model_folder import ModelFolder
 from hub_cards.parity import parity_with
 from modeling_vl import ViLBertForPreTraining, ViLBertForVisualQuestionAnswering, VisualBertForPreTraining
-from tests.hub_cards.saved_models import FEATURES, GIVEN, add_run, python_blocks, save_converted, save_model
+from tests.hub_cards.saved_models import GIVEN, add_run, python_blocks, save_converted, save_model
 from tests.random_regions import random_regions
+from tests.tiny_models import FEATURES
 
 HEADS = {
     "questions": {"kind": "question_answering", "num_labels": 3},
