@@ -95,6 +95,7 @@ def model_card(folder: ModelFolder, name: str, given: Mapping[str, Any]) -> Mode
         arguments=folder.run_arguments,
         measurements=measurements,
         tables=["\n".join(table_lines(measurement)) for measurement in measurements],
+        cites_benchmark=_benchmark(folder) is not None,
         citations=citations(_cited(folder)),
     )
 
@@ -143,6 +144,8 @@ def _cited(folder: ModelFolder) -> list[str]:
         keys.append("lu2020twelve")
     if folder.conversion:
         keys.append(_CITED_CODE_BASES.get(folder.conversion.code_base, keys[0]))
-    if folder.run:
-        keys.append(BENCHMARK_CITATIONS.get(folder.run.arguments.get("task"), keys[0]))
-    return keys
+    return [*keys, *filter(None, [_benchmark(folder)])]
+
+
+def _benchmark(folder: ModelFolder) -> str | None:
+    return BENCHMARK_CITATIONS.get(folder.run.arguments.get("task")) if folder.run else None

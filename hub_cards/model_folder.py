@@ -83,7 +83,8 @@ class ModelFolder:
                     part = tensors.get_slice(name)
                     sizes[part.get_dtype()] += math.prod(part.get_shape())
         most = sizes.most_common(1)[0][0]
-        run, conversion = read_run_record(path), read_conversion_record(path)
+        run = read_run_record(path)
+        conversion = None if run else read_conversion_record(path)  # weights that were trained since are no longer it
         return cls(path, config, architecture, sizes.total(), _DTYPES.get(most, most), run, conversion)
 
     @property
@@ -116,10 +117,13 @@ class ModelFolder:
 
 
 def _without_places(value: Any) -> Any:
+    """An argument without what it says, at any depth, of places on a disk."""
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value if not _is_place(inner)]
     if not isinstance(value, dict):
         return value
-    return {
-        key: _without_places(inner)
-        for key, inner in value.items()
-        if key not in _PLACES and not (isinstance(inner, str) and "/" in inner)
-    }
+    return {key: _without_places(inner) for key, inner in value.items() if key not in _PLACES and not _is_place(inner)}
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, str) and "/" in value

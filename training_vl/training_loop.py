@@ -188,7 +188,7 @@ class TrainingLoop:
         )
         if checkpoint is not None:
             self._restore(checkpoint)
-        self.commit = code_commit()
+        self._commit = code_commit()
         self.log: TrainingLog | None = None
         if accelerator.is_main_process:
             self.output_dir.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ class TrainingLoop:
         if self.best is not None:
             self.best.load_into(self.model)
         if self.accelerator.is_main_process:
-            write_run_record(self.output_dir, self.state, self.accelerator.device, self.commit)
+            write_run_record(self.output_dir, self.state, self.accelerator.device, self._commit)
             self.model.save_pretrained(self.output_dir)
             self.processor.save_pretrained(self.output_dir)
             self.log.close()

@@ -32,7 +32,8 @@ CLASSES = [name.replace("ViLBert", ("ViLBert", "VisualBert")[number % 2]) for nu
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = save_model(tmp_path_factory.mktemp("trained"), VisualBertForPreTraining)
-    add_run(folder, regions=str(folder / "nowhere"), config_overrides={"region_targets": {"mse": 1.0}}, seed=3)
+    tasks = {"vqa": {"data": "prepared", "regions": ["a/b"], "max_text_length": 20, "seen": ["c/d", "train"]}}
+    add_run(folder, regions=str(folder / "nowhere"), config_overrides={"region_targets": {"mse": 1.0}}, tasks=tasks)
     return folder
 
 
@@ -77,6 +78,7 @@ def test_a_run_fills_its_part(trained: Path) -> None:
     assert "* Hardware: 2 processes, each on CPU (" in text
     assert "* Started from: fresh weights" in text
     assert '| `config_overrides` | `{"region_targets": {"mse": 1.0}}` |' in text
+    assert '| `tasks` | `{"vqa": {"max_text_length": 20, "seen": ["train"]}}` |' in text
     assert str(trained) not in text  # nor any other place on the disk of whoever trained
     assert "| `from_bert` |" not in text
     parameters = sum(parameter.numel() for parameter in VisualBertForPreTraining.from_pretrained(trained).parameters())
@@ -138,6 +140,7 @@ def test_metadata(trained: Path, tmp_path: Path) -> None:
     }
     assert "@inproceedings{lu2019vilbert," in card.text
     assert "@inproceedings{goyal2017making," in card.text
+    assert "The model, and the benchmark whose task it was trained for:" in card.text
     assert "li2019visualbert" not in card.text
 
 
@@ -151,6 +154,8 @@ def test_a_conversion_says_where_its_weights_come_from(tmp_path: Path) -> None:
     assert f"checkpoint `pytorch_model.bin`: {record.renamed} weights taken over" in text
     assert f"the largest absolute difference was {parity.largest}. These weights themselves were not compared" in text
     assert "## Training" not in text
+    add_run(folder)  # trained since, into the same folder
+    assert ModelFolder.read(folder).conversion is None
 
 
 def test_folders_that_are_no_models_of_ours(tmp_path: Path) -> None:
