@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from transformers.feature_extraction_utils import BatchFeature
-from transformers.processing_utils import ProcessorMixin
+from transformers.processing_utils import ProcessorMixin, Unpack
 from transformers.tokenization_utils_base import BatchEncoding, PreTrainedTokenizerBase
 
 from configuration_vl.hub_code import CarriesCode
 
 from .feature_extraction_regions import RegionFeatureExtractor
+from .processor_arguments import RegionTextKwargs, RegionTextProcessorKwargs
 from .region_features import RegionFeatures
 
 
@@ -31,6 +32,8 @@ class RegionTextProcessor(CarriesCode, ProcessorMixin, auto_class="AutoProcessor
     Raises:
         ValueError: The tokenizer pads on the left, or has no mask token to append.
     """
+
+    valid_processor_kwargs = RegionTextProcessorKwargs
 
     def __init__(
         self,
@@ -50,23 +53,24 @@ class RegionTextProcessor(CarriesCode, ProcessorMixin, auto_class="AutoProcessor
         text: str | Sequence[str] | None = None,
         text_pair: str | Sequence[str] | None = None,
         regions: RegionFeatures | Mapping[str, Any] | Sequence[RegionFeatures | Mapping[str, Any]] | None = None,
-        *,
-        return_tensors: str = "pt",
-        padding: bool | str = True,
-        truncation: bool | str = True,
-        max_length: int | None = None,
+        **kwargs: Unpack[RegionTextProcessorKwargs],
     ) -> BatchFeature:
         """Encode pairs of a text and an image, or one of the two alone.
+
+        As with every processor of transformers, the keyword arguments may also come in a dictionary `text_kwargs`.
 
         Args:
             text: One text or a list of B texts.
             text_pair: A second text for each, behind a separator of its own.
             regions: One image or a list of B images, see `RegionFeatureExtractor`.
-            return_tensors: "pt" for torch tensors, "np" for numpy arrays.
-            padding: How texts are padded: True to the longest, "max_length" to `max_length`, False not at all.
-            truncation: How long texts are cut: True cuts word pieces off the end, of the longer text of a pair first;
-                special tokens are always kept. "only_first" and "only_second" cut one text of a pair, False none.
-            max_length: Longest text in word pieces, special tokens included; what the tokenizer allows when None.
+            **kwargs: `return_tensors`: "pt" (default) for torch tensors, "np" for numpy arrays.
+                `padding`: how texts are padded: True (default) to the longest, "max_length" to `max_length`, False not
+                at all.
+                `truncation`: how long texts are cut: True (default) cuts word pieces off the end, of the longer text
+                of a pair first; special tokens are always kept. "only_first" and "only_second" cut one text of a
+                pair, False none.
+                `max_length`: longest text in word pieces, special tokens included; what the tokenizer allows when
+                left out.
 
         Returns:
             For text `input_ids`, `attention_mask` and `token_type_ids`, int64 `[B, T]`; for regions `visual_embeds`
@@ -74,9 +78,12 @@ class RegionTextProcessor(CarriesCode, ProcessorMixin, auto_class="AutoProcessor
 
         Raises:
             InvalidRegionFeatures: An image is not fit for the model.
+            TypeError: A keyword argument is unknown.
             ValueError: There is neither text nor regions, a second text has no first one, the numbers of texts and
-                images differ, or the tokenizer pads on the left.
+                images differ, a keyword argument is given twice, or the tokenizer pads on the left.
         """
+        text_kwargs = self._text_kwargs(kwargs)
+        return_tensors = text_kwargs.pop("return_tensors")
         if text is None and text_pair is not None:
             raise ValueError("text_pair is a second text, but there is no first one: give text as well")
         if text is None and regions is None:
@@ -85,15 +92,23 @@ class RegionTextProcessor(CarriesCode, ProcessorMixin, auto_class="AutoProcessor
             raise ValueError("there are no texts to encode: the list of texts is empty")
         inputs: dict[str, Any] = {}
         if text is not None:
-            encoding = self.encode_texts(
-                text, text_pair, padding=padding, truncation=truncation, max_length=max_length
-            )
+            encoding = self.encode_texts(text, text_pair, **text_kwargs)
             inputs |= {name: _as_tensor(value, return_tensors) for name, value in encoding.items()}
         if regions is not None:
             inputs |= self.feature_extractor(regions, return_tensors=return_tensors)
         if text is not None and regions is not None:
             _check_batch_sizes(len(inputs["input_ids"]), len(inputs["visual_embeds"]))
         return BatchFeature(inputs)
+
+    def _text_kwargs(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        nested = ("text_kwargs", "common_kwargs")
+        known = list(RegionTextKwargs.__annotations__)
+        given = {*kwargs, *(name for group in nested for name in kwargs.get(group, ()))}
+        unknown = sorted(given - {*known, *nested})
+        if unknown:  # transformers would ignore them, with a warning at most
+            raise TypeError(f"the processor got the unknown keyword arguments {unknown}; it takes {known}")
+        # What the tokenizer was built with is left out: published ones carry a `max_length` that would cut texts.
+        return self._merge_kwargs(RegionTextProcessorKwargs, **kwargs)["text_kwargs"]
 
     def encode_texts(
         self,

@@ -67,6 +67,20 @@ def test_padding_to_a_fixed_length():
     assert inputs["input_ids"].tolist() == [[CLS, A, DOG, SEP, 0, 0]]
 
 
+def test_keyword_arguments_may_come_in_a_dictionary():
+    inputs = processor()(text="a dog", text_kwargs={"padding": "max_length", "max_length": 6, "return_tensors": "np"})
+    assert isinstance(inputs["input_ids"], np.ndarray)
+    assert inputs["input_ids"].tolist() == [[CLS, A, DOG, SEP, 0, 0]]
+    with pytest.raises(ValueError, match="max_length was passed two times"):
+        processor()(text="a dog", max_length=6, text_kwargs={"max_length": 5})
+
+
+@pytest.mark.parametrize("arguments", [{"stride": 2}, {"text_kwargs": {"stride": 2}}])
+def test_unknown_keyword_arguments_are_refused(arguments):
+    with pytest.raises(TypeError, match=r"unknown keyword arguments \['stride'\]; it takes \['padding', 'truncation'"):
+        processor()(text="a dog", **arguments)
+
+
 MASK, QUESTION_MARK = 103, 1029
 
 
