@@ -22,7 +22,7 @@ NO_PHRASE = -1
 """Place of a phrase that is not there."""
 
 
-class PhraseAttention(nn.Module):
+class PhraseScores(nn.Module):
     """How much a phrase looks at each region: one attention head without values (VisualBERT paper, section 4.4).
 
     Args:
@@ -57,7 +57,7 @@ class PhraseGrounding(Task):
 
     def build_head(self, region_size: int) -> nn.Module:
         """The attention of phrases over regions."""
-        return PhraseAttention(self.config, region_size)
+        return PhraseScores(self.config, region_size)
 
     def run(
         self,
