@@ -35,7 +35,8 @@ class ViLBertModelOutput(ModelOutput):
     """States of both streams.
 
     Shapes: batch B, text T (one longer with a task token), regions R. States lie at their padded places; under packed
-    execution those of padding are zero.
+    execution those of padding are zero. A pass that records with gradients on is not packed, so that gradients of what
+    is recorded can be asked for (`retain_grad`); under flash attention there are none.
 
     Args:
         last_hidden_state: Text states `[B, T, hidden_size]`.

@@ -84,7 +84,10 @@ class Pass(NamedTuple):
         """
         if takes_sequences_end_to_end(self.backend):
             return choose_flash_layout(mask, batch_size, length, device, read_places)
-        return choose_layout(mask, batch_size, length, self.config.packed_execution, read_places)
+        # What is recorded of a packed stream is a copy, which no gradient passes through: with gradients on, it may be
+        # wanted (`retain_grad`), and the stream stays padded.
+        traces = torch.is_grad_enabled() and (self.record_states or self.record_weights)
+        return choose_layout(mask, batch_size, length, self.config.packed_execution and not traces, read_places)
 
 
 class Stream:

@@ -5,6 +5,7 @@ import torch
 from transformers.modeling_utils import AttentionInterface
 
 from modeling_vl import ViLBertForPreTraining, VisualBertForPreTraining
+from modeling_vl.outputs import RECORDED_FIELDS
 from tests.tiny_models import PRETRAINING_CLASSES, places, tiny_inputs, tiny_model
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
@@ -86,6 +87,7 @@ def test_gradients_agree_between_layouts(model_class):
 
 
 @pytest.mark.parametrize("model_class", PRETRAINING_CLASSES)
+@torch.no_grad()
 def test_recorded_states_and_weights_do_not_depend_on_the_layout(model_class):
     model, inputs = tiny_model(model_class), tiny_inputs()
     outputs = []
@@ -113,6 +115,16 @@ def test_recorded_states_and_weights_do_not_depend_on_the_layout(model_class):
                 rows = packed_tensor.transpose(1, 2)[real]
                 torch.testing.assert_close(rows, padded_tensor.transpose(1, 2)[real], **TOLERANCE)
                 torch.testing.assert_close(rows.sum(-1), torch.ones(rows.shape[:-1]), **TOLERANCE)
+
+
+@pytest.mark.parametrize("model_class", PRETRAINING_CLASSES)
+def test_gradients_reach_recorded_states_and_weights(model_class):
+    """They are what relevance of words and regions is computed from; a copy made beside the pass has none."""
+    output = tiny_model(model_class)(**tiny_inputs(), output_attentions=True, output_hidden_states=True)
+    recorded = [tensor for name in RECORDED_FIELDS for tensor in output.get(name) or ()]
+    goal = output.prediction_logits.square().sum() + output.seq_relationship_logits[:, 0].sum()
+    for gradient in torch.autograd.grad(goal, recorded):
+        assert gradient.abs().max() > 0
 
 
 def test_vilbert_says_who_attends_to_whom():
