@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 MARK = "# From the package modeling-vl: a copy that works without the package, in one flat folder.\n"
@@ -61,12 +62,12 @@ def _flatten(path: Path, source: str, packages: Mapping[str, Path]) -> tuple[str
     tops = {package.partition(".")[0] for package in packages}
     lines = source.splitlines(keepends=True)
     needed = []
-    for node in ast.walk(ast.parse(source, filename=str(path))):
+    for node in _import_statements(path, source):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.partition(".")[0] in tops:
                     raise _does_not_travel(path, node, f"import {alias.name}")
-        elif isinstance(node, ast.ImportFrom):
+        else:
             written = f"from {'.' * node.level}{node.module or ''} import"
             if node.level:
                 if node.level > 1 or node.module is None or "." in node.module:
@@ -83,6 +84,13 @@ def _flatten(path: Path, source: str, packages: Mapping[str, Path]) -> tuple[str
     if missing:
         raise ValueError(f"{path} imports {missing}, which are no files: only files can travel with a checkpoint")
     return "".join(lines), needed
+
+
+@cache
+def _import_statements(path: Path, source: str) -> list[ast.Import | ast.ImportFrom]:
+    """All imports of a file, parsed once: a training saves the same files many times."""
+    tree = ast.parse(source, filename=str(path))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def _does_not_travel(path: Path, node: ast.stmt, written: str) -> ValueError:
