@@ -15,6 +15,10 @@ runs write that file, the second with the predictions of the first; on a labelle
     python examples/run_evaluation.py runs/vcr-qar --task vcr_qar ... --split test --vcr_answers answers.csv \
         --output vcr.csv
 
+An exported file (`examples/export.py`) is measured in the place of the model it was made from:
+
+    python examples/run_evaluation.py runs/vilbert-vqa --exported exported-int8/vqa.onnx --task vqa ...
+
 Several processes share the work: `accelerate launch ... examples/run_evaluation.py ...`, as in training.
 """
 
@@ -45,6 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num_workers", type=int, default=0)
     parser.add_argument("--cache_dir", help="where the memory-mapped copy of the features goes (default: beside them)")
     parser.add_argument("--seed", type=int, default=0, help="of the exchange of images in the control")
+    parser.add_argument("--exported", type=Path, help="file exported from the model to measure, on the CPU")
     parser.add_argument("--use_cpu", action="store_true", help="stay on the CPU though there is an accelerator")
     return parser.parse_args()
 

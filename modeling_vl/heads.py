@@ -86,7 +86,8 @@ class MaskedTokenHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """`[..., hidden_size]` to `[..., vocab_size]`."""
-        return nn.functional.linear(self.transform(states), self.decoder.weight, self.bias)
+        # Called, not read for its weight: accelerate loads offloaded weights when a module is called.
+        return self.decoder(self.transform(states)).add_(self.bias)
 
     def resize_bias(self, vocab_size: int) -> None:
         """Cut or extend the bias with zeros to `vocab_size` word pieces."""

@@ -39,7 +39,14 @@ class ViLBertPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
-    _no_split_modules = ["TransformerLayer", "CoAttentionLayer"]
+    _no_split_modules = [
+        "TextEmbeddings",
+        "RegionEmbeddings",
+        "TransformerLayer",
+        "CoAttentionLayer",
+        "MaskedTokenHead",
+        "PhraseAttention",
+    ]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True

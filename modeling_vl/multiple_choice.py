@@ -78,7 +78,7 @@ def one_row_a_choice(inputs: ModelInputs) -> ModelInputs:
             f"input_ids must be [examples, choices, word pieces] for multiple choice, got {list(ids.shape)}"
         )
     shape = ids.shape[:2]
-    rows = torch.arange(shape.numel(), device=ids.device)
+    rows = torch.arange(shape[0] * shape[1], device=ids.device)
     inputs = inputs.regrouped((*TEXT_INPUTS, LINK), shape, "examples, choices", lambda x: x.flatten(0, 1))
     if inputs.task_ids is not None:
         inputs = replace(inputs, task_ids=inputs.task_ids.repeat_interleave(shape[1], 0))

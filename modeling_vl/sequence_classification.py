@@ -77,7 +77,7 @@ class SequenceClassification(Task):
                 inputs = replace(inputs, visual_token_type_ids=types)
             return inputs.regrouped((*IMAGE_INPUTS, LINK), leading, PAIR, lambda x: x.flatten(1, 2))
         inputs = inputs.regrouped((*IMAGE_INPUTS, LINK), leading, PAIR, lambda x: x.flatten(0, 1))
-        images = torch.arange(leading.numel(), device=regions.device)
+        images = torch.arange(2 * leading[0], device=regions.device)
         return replace(inputs, pair_index=torch.stack((images // 2, images), 1))
 
     def decode(self, logits: Tensor, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:

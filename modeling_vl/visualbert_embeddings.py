@@ -93,11 +93,11 @@ class VisualBertEmbeddings(nn.Module):
         Returns:
             States in the layout's order, `[..., hidden_size]`.
         """
-        if visual_token_type_ids is None:
-            types = self.visual_token_type_embeddings.weight[self.default_visual_type]
-        else:
-            types = self.visual_token_type_embeddings(layout.pack(visual_token_type_ids))
-        positions = self.visual_position_embeddings.weight[0]
+        # Looked up, not read from the tables' weights: accelerate loads offloaded weights when a module is called.
+        row = torch.zeros(1, dtype=torch.long, device=projected.device)
+        types = row + self.default_visual_type if visual_token_type_ids is None else layout.pack(visual_token_type_ids)
+        types = self.visual_token_type_embeddings(types)
+        positions = self.visual_position_embeddings(row)
         if image_text_alignment is not None:
             linked = layout.pack(image_text_alignment[:, : layout.length])
             positions = positions + self._mean_word_position(linked)

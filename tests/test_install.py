@@ -14,7 +14,7 @@ from tests.import_checks import PACKAGES, ROOMS, imports_of, place, source_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
-EXTRAS_OF_USERS = ("formats", "vision", "train", "demo")
+EXTRAS_OF_USERS = ("formats", "export", "vision", "train", "demo")
 DEVELOPMENT_ONLY = ("docs", "dev")
 
 
@@ -141,7 +141,7 @@ IMPORT_WITHOUT_EXTRAS = f"""
 import importlib
 import sys
 
-sys.modules.update(dict.fromkeys(("h5py", "lmdb", "matplotlib", "PIL", "tensorboard", "torchvision")))
+sys.modules.update(dict.fromkeys(("h5py", "lmdb", "matplotlib", "onnxruntime", "PIL", "tensorboard", "torchvision")))
 for package in {PACKAGES}:
     importlib.import_module(package)
 """

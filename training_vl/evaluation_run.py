@@ -13,6 +13,7 @@ from datasets_vl.tasks.examples import TaskExamples
 from datasets_vl.tasks.table import read_task_description
 from metrics_vl import flat, markdown_table
 from modeling_vl.auto_vl import AutoModelForMultiTask
+from modeling_vl.export import ExportedTask
 from processing_vl.task_collators import TaskCollator
 
 from .data_setup import check_feature_dim
@@ -42,13 +43,16 @@ class Evaluation:
         self.task: TaskDefinition = find_task(arguments.task, arguments.answer_separator)
         description = read_task_description(arguments.data)
         check_benchmark(self.task, description, arguments.data)
-        self.accelerator: Accelerator = make_accelerator(find_unused_parameters=False, use_cpu=arguments.use_cpu)
+        use_cpu = arguments.use_cpu or arguments.exported is not None
+        self.accelerator: Accelerator = make_accelerator(find_unused_parameters=False, use_cpu=use_cpu)
         config = AutoConfig.from_pretrained(arguments.model)
         auto_class = AutoModelForMultiTask if config.multi_task_heads else self.task.how.auto_class
         model = auto_class.from_pretrained(arguments.model).to(self.accelerator.device).eval()
-        self.model: PreTrainedModel | OneTask = model
+        self.model: PreTrainedModel | OneTask | ExportedTask = model
         if config.multi_task_heads:
             self.model, config = OneTask.of(model, self.task)
+        if arguments.exported is not None:
+            self.model = ExportedTask(arguments.exported, model, self.model.task)
         check_labels(config, self.task, description["labels"], arguments.model)
         self.data = TaskDataArguments(
             task=arguments.task,
