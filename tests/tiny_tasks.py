@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,16 @@ import torch
 from torch import Tensor
 
 import modeling_vl
-from tests.tiny_models import BATCH, REGIONS, TEXT, VOCABULARY, tiny_inputs, tiny_labels, tiny_model
+from tests.tiny_models import (
+    BATCH,
+    PRETRAINING_CLASSES,
+    REGIONS,
+    TEXT,
+    VOCABULARY,
+    tiny_inputs,
+    tiny_labels,
+    tiny_model,
+)
 
 MODELS = ["ViLBert", "VisualBert"]
 TEXT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
@@ -37,6 +47,15 @@ def task_class(model: str, task: str) -> type:
 def task_model(model: str, task: str, **fields: Any) -> Any:
     """A tiny model in evaluation mode, whose weights make differences show."""
     return tiny_model(task_class(model, task), **{**TASK_FIELDS[task], **fields})
+
+
+def save_pretrained_models(parent: Path) -> dict[str, Path]:
+    """Folders below `parent` with a pre-trained model of each kind, by the first part of its class's name."""
+    folders = {}
+    for name, model_class in zip(MODELS, PRETRAINING_CLASSES, strict=True):
+        folders[name] = parent / name
+        tiny_model(model_class).save_pretrained(folders[name])
+    return folders
 
 
 def choice_texts(inputs: dict[str, Tensor], seed: int = 3) -> dict[str, Tensor]:

@@ -70,6 +70,8 @@ def write_program(
 def _write_onnx(
     program: ExportedProgram, path: Path, inputs: Mapping[str, Input], output_names: Sequence[str]
 ) -> None:
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     named: set[str | int] = set()
     axes: dict[str, dict[int, str]] = {}
     for name, (names, _) in inputs.items():
@@ -86,6 +88,7 @@ def _write_onnx(
             output_names=list(output_names),
             dynamic_shapes={name: dims or None for name, dims in axes.items()},
         )
+    ClearMetadataAndDocStringPass()(onnx.model)  # where in whose source each node comes from
     weights = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
     onnx.save(path, external_data=weights > LARGEST_ONNX)
 

@@ -126,9 +126,8 @@ def _finds_config(folder: Path, model: PreTrainedModel) -> bool:
     if not (folder / "config.json").exists():
         return False
     there, wanted = AutoConfig.from_pretrained(folder).to_dict(), model.config.to_dict()
-    other = sorted(
-        key for key in {*there, *wanted} - {"transformers_version", "dtype"} if there.get(key) != wanted.get(key)
-    )
+    compared = {*there, *wanted} - {"transformers_version", "dtype", "_name_or_path"}
+    other = sorted(key for key in compared if there.get(key) != wanted.get(key))
     if other:
         raise FileExistsError(
             f"{folder / 'config.json'} belongs to another model (it differs in {', '.join(other)}): name a file in "

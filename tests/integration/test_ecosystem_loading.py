@@ -11,8 +11,8 @@ from transformers import AutoModelForPreTraining
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
 import modeling_vl
-from tests.tiny_models import PRETRAINING_CLASSES, tiny_inputs, tiny_model
-from tests.tiny_tasks import MODELS, TASK_FIELDS, TASKS, both, task_inputs
+from tests.tiny_models import tiny_inputs, tiny_model
+from tests.tiny_tasks import TASK_FIELDS, TASKS, both, save_pretrained_models, task_inputs
 
 HEADS = ["PreTraining", *TASKS]
 FIELDS = {"VisualBert": {"bypass_transformer": True}, "ViLBert": {"num_visual_token_types": 2}}
@@ -21,12 +21,7 @@ FIELDS = {"VisualBert": {"bypass_transformer": True}, "ViLBert": {"num_visual_to
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Folders of pre-trained models, by the first part of their classes' names."""
-    folders = {}
-    for name, model_class in zip(MODELS, PRETRAINING_CLASSES, strict=True):
-        folders[name] = tmp_path_factory.mktemp(name)
-        tiny_model(model_class).save_pretrained(folders[name])
-    return folders
+    return save_pretrained_models(tmp_path_factory.mktemp("pretrained"))
 
 
 def size_of(model):

@@ -85,8 +85,8 @@ def exported_choices(choices, tmp_path_factory):
 @torch.no_grad()
 def test_onnx_runtime_alone_scores_what_the_processor_beside_it_made(retrieval, exported_retrieval, tmp_path):
     folder = exported_retrieval.path.parent
-    weights = sum(x.numel() for x in load_model(str(retrieval)).parameters()) * 4
-    assert (folder / "retrieval.onnx.data").stat().st_size > weights / 2 > exported_retrieval.path.stat().st_size
+    assert (folder / "retrieval.onnx.data").stat().st_size > 50_000
+    assert b"modeling_vl" not in exported_retrieval.path.read_bytes()  # no traces of where it was made
     assert AutoConfig.from_pretrained(folder).architectures == ["ViLBertForImageTextRetrieval"]
     processor = AutoProcessor.from_pretrained(folder)
     images = [random_regions(number, feature_dim=20) for number in (3, 8, 1)]
