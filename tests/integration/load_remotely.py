@@ -1,8 +1,9 @@
 """A process that has none of our packages: loads saved folders by their own code, and saves them again.
 
 `python -I load_remotely.py FOLDER AGAIN` wants in FOLDER one folder a model, with `job.json` (the Auto class that
-loads it, or the reference of its class), `inputs.pt` and `outputs.pt`, and where there is a processor `texts.json`,
-`regions.pt` and `encodings.pt`. It stops at the first output that is not bit-equal. What it loaded is saved in AGAIN.
+loads it, or the reference of its class), `inputs.pt` and `outputs.pt`, and where there is a processor `examples.pt`,
+`encodings.pt` and a pipeline's `results.json`. It stops at the first output that is not bit-equal. What it loaded is
+saved in AGAIN.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ OURS = (
     *("configuration_vl", "processing_vl", "metrics_vl", "datasets_vl", "modeling_vl", "training_vl"),
     "hub_cards",
 )
+GIVEN = ("job.json", "inputs.pt", "outputs.pt", "examples.pt", "encodings.pt", "results.json")
 
 
 class Hidden(MetaPathFinder):
@@ -64,16 +66,24 @@ def run(folder: Path, again: Path) -> None:
     with torch.no_grad():
         check_equal(folder.name, model(**inputs, **job["options"]), torch.load(folder / "outputs.pt"))
     model.save_pretrained(again)
-    for name in ("job.json", "inputs.pt", "outputs.pt"):
-        shutil.copy(folder / name, again / name)
     if (folder / "encodings.pt").is_file():
-        processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=True)
-        assert type(processor).__module__.startswith("transformers_modules.")
-        texts, regions = json.loads((folder / "texts.json").read_text()), torch.load(folder / "regions.pt")
-        check_equal(folder.name, processor(text=texts, regions=regions), torch.load(folder / "encodings.pt"))
-        processor.save_pretrained(again)
-        for name in ("texts.json", "regions.pt", "encodings.pt"):
+        run_processor(folder, again)
+    for name in GIVEN:
+        if (folder / name).is_file():
             shutil.copy(folder / name, again / name)
+
+
+def run_processor(folder: Path, again: Path) -> None:
+    """Load the processor and the pipeline, compare, and save both again."""
+    examples = torch.load(folder / "examples.pt")
+    processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    assert type(processor).__module__.startswith("transformers_modules.")
+    check_equal(folder.name, processor(**examples), torch.load(folder / "encodings.pt"))
+    processor.save_pretrained(again)
+    pipe = transformers.pipeline(model=str(folder), trust_remote_code=True, device="cpu", top_k=3)
+    assert type(pipe).__module__.startswith("transformers_modules.")
+    assert pipe(**examples, batch_size=2) == json.loads((folder / "results.json").read_text())
+    pipe.save_pretrained(again)
 
 
 def main(folder: Path, again: Path) -> None:

@@ -13,18 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, pipeline
 
 import modeling_vl
-from processing_vl import RegionFeatureExtractor, RegionTextProcessor
-from tests.minilm import tokenizer
-from tests.random_regions import random_regions
-from tests.tiny_models import FEATURES, tiny_inputs, tiny_model
+from tests.tiny_models import tiny_inputs, tiny_model
+from tests.tiny_processor import IMAGES, TEXTS, tiny_processor
 from tests.tiny_tasks import MODELS, TASK_FIELDS, task_inputs, task_model
 
 SCRIPT = Path(__file__).with_name("load_remotely.py")
-TEXTS = ["what is on the table?", "a cat"]
-IMAGES = [random_regions(4, feature_dim=FEATURES, seed=1), random_regions(3, feature_dim=FEATURES, seed=2)]
+WITH_PIPELINES = ("QuestionAnswering", "Retrieval", "RegionGrounding")
 HEADS = {
     "vqa": {"kind": "question_answering", "num_labels": 5},
     "refcoco": {"kind": "referring_expressions"},
@@ -69,16 +66,18 @@ def save(folder: Path, model: PreTrainedModel, inputs: dict[str, Any], options: 
 
 
 def save_processor(folder: Path, model: PreTrainedModel) -> None:
-    """A processor beside the model, with texts, images and what it makes of them."""
-    processor = RegionTextProcessor(RegionFeatureExtractor.from_model_config(model.config), tokenizer())
+    """A processor beside the model, with texts, images and what it makes of them, and what a pipeline does."""
+    processor = tiny_processor(model.config)
     processor.save_pretrained(folder)
-    (folder / "texts.json").write_text(json.dumps(TEXTS))
     regions = [
         {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in fields.items()}
         for fields in map(asdict, IMAGES)
     ]
-    torch.save(regions, folder / "regions.pt")
+    torch.save({"text": TEXTS, "regions": regions}, folder / "examples.pt")
     torch.save(dict(processor(text=TEXTS, regions=IMAGES)), folder / "encodings.pt")
+    ((task, _),) = json.loads((folder / "config.json").read_text())["custom_pipelines"].items()
+    pipe = pipeline(task, model=model, processor=processor, device="cpu", top_k=3)
+    (folder / "results.json").write_text(json.dumps(pipe(text=TEXTS, regions=IMAGES, batch_size=2)))
 
 
 def load_remotely(folder: Path, again: Path) -> list[str]:
@@ -101,7 +100,7 @@ def test_every_class_loads_remotely_and_again_from_what_was_saved_there(tmp_path
         for model, inputs, options in every_model(kind):
             name = type(model).__name__
             save(saved / name, model, inputs, options)
-            if name.endswith("QuestionAnswering"):
+            if name.endswith(WITH_PIPELINES):
                 save_processor(saved / name, model)
             classes.add(name)
     assert classes == {name for name in modeling_vl.__all__ if name.startswith(tuple(MODELS)) and "Config" not in name}

@@ -12,14 +12,11 @@ import torch
 from transformers import Pipeline, pipeline
 
 from modeling_vl import ViLBertForPreTraining
-from processing_vl import RegionFeatureExtractor, RegionTextProcessor
-from tests.minilm import tokenizer
 from tests.random_regions import random_regions
 from tests.tiny_models import FEATURES, tiny_model
+from tests.tiny_processor import IMAGES, TEXTS, tiny_processor
 from tests.tiny_tasks import both, task_model
 
-IMAGES = [random_regions(count, feature_dim=FEATURES, seed=count) for count in (4, 2, 6, 3, 5)]
-TEXTS = ["what is on the table?", "a cat", "the red one on the left", "who", "is it raining here or there?"]
 EXAMPLES = [{"text": text, "regions": image} for text, image in zip(TEXTS, IMAGES, strict=True)]
 TASKS = {
     "region-visual-question-answering": "VisualQuestionAnswering",
@@ -31,9 +28,8 @@ TASKS = {
 @cache
 def ready(kind: str, task: str, max_regions: int | None = None, **fields: Any) -> Pipeline:
     """A pipeline around a tiny model, shared by tests."""
-    model = task_model(kind, TASKS[task], vocab_size=tokenizer().vocab_size, **fields)
-    extractor = RegionFeatureExtractor.from_model_config(model.config, max_regions=max_regions)
-    return pipeline(task, model=model, processor=RegionTextProcessor(extractor, tokenizer()), device="cpu")
+    model = task_model(kind, TASKS[task], **fields)
+    return pipeline(task, model=model, processor=tiny_processor(model.config, max_regions=max_regions), device="cpu")
 
 
 def nearly(results: Any) -> Any:
@@ -113,11 +109,9 @@ def test_a_saved_pipeline_is_whole(task: str, tmp_path: Path) -> None:
 
 
 def test_a_pretrained_folder_ranks_images(tmp_path: Path) -> None:
-    fields = {"vocab_size": tokenizer().vocab_size}
-    pretrained = tiny_model(ViLBertForPreTraining, **fields)
+    pretrained = tiny_model(ViLBertForPreTraining)
     pretrained.save_pretrained(tmp_path)
-    extractor = RegionFeatureExtractor.from_model_config(pretrained.config)
-    processor = RegionTextProcessor(extractor, tokenizer())
+    processor = tiny_processor(pretrained.config)
     processor.save_pretrained(tmp_path)
     with torch.no_grad():
         logits = pretrained(**processor(text=TEXTS, regions=IMAGES)).seq_relationship_logits
@@ -148,4 +142,4 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="needs a model for QuestionAnswering, got ViLBertForRegionGrounding"):
         pipeline("region-visual-question-answering", model=pipe.model, processor=pipe.processor, device="cpu")
     with pytest.raises(ValueError, match="give processor="):
-        type(pipe)(pipe.model, tokenizer=tokenizer(), device="cpu")
+        type(pipe)(pipe.model, tokenizer=pipe.tokenizer, device="cpu")
