@@ -17,11 +17,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from transformers.utils import logging
 
-from .hub_files import write_flat_copies
+from .hub_files import is_flat_copy, write_flat_copies
 
 logger = logging.get_logger(__name__)
-
-_ORIGIN_OF_AUTO_CLASSES = "transformers."
 
 
 class _Pipeline(NamedTuple):
@@ -34,6 +32,8 @@ _packages: dict[str, Path] = {}
 """Folders of the packages whose files travel."""
 _model_classes: dict[type, dict[type, type]] = {}
 """Per config class, the model class of each Auto class."""
+_own_names: set[str] = set()
+"""Names of all classes that are or were registered."""
 _pipelines: dict[str, _Pipeline] = {}
 """Pipelines by the names of their tasks."""
 
@@ -104,9 +104,10 @@ class CarriesCode:
         return {file for file in files if file.is_file()}
 
     def _get_files_timestamps(self, working_dir: str | PathLike) -> dict[str, float]:
-        """What transformers notes before it saves and uploads: our files are there already and shall go along."""
+        """What transformers notes before it saves, to upload what is newer: our files are there and shall go along."""
         stamps = super()._get_files_timestamps(working_dir)
-        return {name: stamp for name, stamp in stamps.items() if not name.endswith(".py")}
+        ours = {path.name for path in Path(working_dir).glob("*.py") if is_flat_copy(path)}
+        return {name: stamp for name, stamp in stamps.items() if name not in ours}
 
 
 class CarriesModelCode(CarriesCode):
@@ -120,7 +121,8 @@ class CarriesModelCode(CarriesCode):
         """The config itself, and the models."""
         classes = super().auto_classes()
         for auto_class, model_class in _model_classes.get(type(self), {}).items():
-            if _is_named_by_transformers(auto_class) or model_class.__name__ in (self.architectures or ()):
+            is_of_transformers = auto_class.__module__.startswith("transformers.")
+            if is_of_transformers or model_class.__name__ in (self.architectures or ()):
                 classes[auto_class.__name__] = model_class
         return classes
 
@@ -136,7 +138,8 @@ class CarriesModelCode(CarriesCode):
             task: {"impl": _reference(pipeline.implementation), "pt": [pipeline.auto_class], "type": "multimodal"}
             for task, pipeline in self._own_pipelines().items()
         }
-        pipelines = {**(saved.get("custom_pipelines") or {}), **pipelines}
+        others = saved.pop("custom_pipelines", None) or {}
+        pipelines |= {task: pipeline for task, pipeline in others.items() if task not in _pipelines}
         return {**saved, "custom_pipelines": pipelines} if pipelines else saved
 
     def without_own_code(self, entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,10 +154,9 @@ class CarriesModelCode(CarriesCode):
         Returns:
             The rest.
         """
-        names = _names(self)
-        if not names:
+        if type(self) not in _model_classes:
             return dict(entries)
-        names.add(type(self).__name__)
+        names = {type(self).__name__, *_own_names}
         rest = dict(entries)
         for key, is_own in (
             ("auto_map", lambda _, value: str(value).rpartition(".")[2] in names),
@@ -165,13 +167,15 @@ class CarriesModelCode(CarriesCode):
         return rest
 
     def _own_pipelines(self) -> dict[str, _Pipeline]:
-        architectures = _names(self) & {*(self.architectures or ())}
-        return {task: pipeline for task, pipeline in _pipelines.items() if architectures & pipeline.architectures}
+        if type(self) not in _model_classes:
+            return {}
+        return {
+            task: one for task, one in _pipelines.items() if one.architectures.intersection(self.architectures or ())
+        }
 
     def _write_code(self, folder: Path) -> None:
-        known = _names(self)
-        unknown = sorted({*(self.architectures or ())} - known)
-        if known and unknown:
+        unknown = sorted({*(self.architectures or ())} - _own_names)
+        if unknown and type(self) in _model_classes:
             logger.warning_once(
                 f"{', '.join(unknown)}: the saved folder does not carry its code, so with trust_remote_code=True it "
                 "loads as the class of this package. Register your own class with "
@@ -195,6 +199,7 @@ def register_model_class(config_class: type, auto_class: type, model_class: type
     """
     _add_package(model_class)
     _model_classes.setdefault(config_class, {})[auto_class] = model_class
+    _own_names.add(model_class.__name__)
 
 
 def register_pipeline(task: str, implementation: type, auto_class: type, model_classes: Iterable[type]) -> None:
@@ -220,17 +225,9 @@ def _add_package(cls: type) -> None:
         _packages[package] = _file(cls).parent
 
 
-def _names(config: CarriesModelCode) -> set[str]:
-    return {cls.__name__ for cls in _model_classes.get(type(config), {}).values()}
-
-
 def _file(cls: type) -> Path:
     return Path(sys.modules[cls.__module__].__file__)
 
 
 def _reference(cls: type) -> str:
     return f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
-
-
-def _is_named_by_transformers(auto_class: type) -> bool:
-    return auto_class.__module__.startswith(_ORIGIN_OF_AUTO_CLASSES)

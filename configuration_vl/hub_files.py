@@ -57,6 +57,12 @@ def write_flat_copies(
     return sorted(copies)
 
 
+def is_flat_copy(path: Path) -> bool:
+    """Whether a file was written by `write_flat_copies`, here or elsewhere."""
+    with path.open("rb") as file:
+        return file.read(len(MARK)) == MARK.encode()
+
+
 def _flatten(path: Path, source: str, packages: Mapping[str, Path]) -> tuple[str, list[Path]]:
     """The text with flat imports, and the files it imports."""
     tops = {package.partition(".")[0] for package in packages}

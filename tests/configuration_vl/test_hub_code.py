@@ -14,11 +14,11 @@ from configuration_vl import ViLBertConfig, VisualBertConfig, hub_code
 from configuration_vl.hub_files import MARK
 from modeling_vl import ViLBertForPreTraining, ViLBertModel
 from tests.import_checks import travelling_files
-from tests.test_floors import ROOT
 from tests.tiny_models import tiny_model, vilbert_config
 from tests.tiny_processor import tiny_processor
 from tests.tiny_tasks import both, task_model
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG_FILES = {
     *("configuration_checks.py", "configuration_task_heads.py", "configuration_vilbert.py"),
     *("configuration_vision_language.py", "hub_code.py", "hub_files.py", "region_conventions.py", "region_targets.py"),
@@ -101,7 +101,8 @@ def test_a_config_read_without_the_models_keeps_what_its_folder_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task_model("ViLBert", "VisualQuestionAnswering").save_pretrained(tmp_path)
-    monkeypatch.setattr(hub_code, "_model_classes", {})
+    for registered in ("_model_classes", "_pipelines"):
+        monkeypatch.setattr(hub_code, registered, {})  # as where only configuration_vl was imported
     ViLBertConfig.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
     assert saved(tmp_path / "again") == saved(tmp_path)
     assert python_files(tmp_path / "again") == CONFIG_FILES

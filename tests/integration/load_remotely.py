@@ -55,6 +55,14 @@ def load_model(folder: Path, job: dict[str, Any]) -> Any:
     return get_class_from_dynamic_module(job["reference"], folder).from_pretrained(folder)
 
 
+def check_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
+    """Any Auto class loads any folder; heads that it has no weights for are new."""
+    for name, reference in auto_map.items():
+        if name.startswith("AutoModel"):
+            loaded = getattr(transformers, name).from_pretrained(folder, trust_remote_code=True)
+            assert type(loaded).__name__ == reference.partition(".")[2]
+
+
 def run(folder: Path, again: Path) -> None:
     """Load one folder, compare, and save it again."""
     job = json.loads((folder / "job.json").read_text())
@@ -65,6 +73,8 @@ def run(folder: Path, again: Path) -> None:
     inputs = torch.load(folder / "inputs.pt")
     with torch.no_grad():
         check_equal(folder.name, model(**inputs, **job["options"]), torch.load(folder / "outputs.pt"))
+    if job["class"].endswith("ForPreTraining"):
+        check_auto_map(folder, config.auto_map)
     model.save_pretrained(again)
     if (folder / "encodings.pt").is_file():
         run_processor(folder, again)
@@ -79,6 +89,9 @@ def run_processor(folder: Path, again: Path) -> None:
     processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=True)
     assert type(processor).__module__.startswith("transformers_modules.")
     check_equal(folder.name, processor(**examples), torch.load(folder / "encodings.pt"))
+    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
+    regions = {name: value for name, value in processor(**examples).items() if name.startswith("visual_")}
+    check_equal(folder.name, extractor(examples["regions"]), regions)
     processor.save_pretrained(again)
     pipe = transformers.pipeline(model=str(folder), trust_remote_code=True, device="cpu", top_k=3)
     assert type(pipe).__module__.startswith("transformers_modules.")

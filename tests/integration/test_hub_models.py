@@ -83,6 +83,7 @@ def test_the_repositories_hold_what_was_pushed(visit: Visit) -> None:
     saved = visit.hub.repository("saved").head.files
     assert "model.safetensors.index.json" in saved
     assert len([name for name in saved if name.endswith(".safetensors")]) > 1
+    assert {"modeling_visualbert.py", "processing_regions.py"} <= saved.keys()  # written before transformers looks
     trained = visit.hub.repository("trained").head.files
     assert {"model.safetensors", "README.md", "training_args.bin", "last-checkpoint/optimizer.pt"} <= trained.keys()
 

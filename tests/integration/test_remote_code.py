@@ -7,15 +7,17 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel, pipeline
+from transformers import AutoModel, PreTrainedModel, pipeline
 
 import modeling_vl
+from configuration_vl import ViLBertConfig, hub_code
 from tests.tiny_models import tiny_inputs, tiny_model
 from tests.tiny_processor import IMAGES, TEXTS, tiny_processor
 from tests.tiny_tasks import MODELS, TASK_FIELDS, task_inputs, task_model
@@ -93,7 +95,31 @@ def load_remotely(folder: Path, again: Path) -> list[str]:
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_every_class_loads_remotely_and_again_from_what_was_saved_there(tmp_path: Path) -> None:
+OWN_MODEL = """
+from modeling_vl.modeling_vilbert import ViLBertModel
+
+
+class Doubled(ViLBertModel):
+    def forward(self, input_ids, **inputs):
+        outputs = super().forward(input_ids, **inputs)
+        outputs.last_hidden_state = outputs.last_hidden_state * 2
+        return outputs
+"""
+
+
+def own_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PreTrainedModel:
+    """A model of a user's own class in a file of its own, registered for this test."""
+    (folder / "own_models.py").write_text(OWN_MODEL)
+    monkeypatch.syspath_prepend(folder)
+    doubled = import_module("own_models").Doubled
+    monkeypatch.setattr(hub_code, "_model_classes", {key: {**value} for key, value in hub_code._model_classes.items()})
+    hub_code.register_model_class(ViLBertConfig, AutoModel, doubled)
+    return tiny_model(doubled)
+
+
+def test_every_class_loads_remotely_and_again_from_what_was_saved_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved, first, second = (tmp_path / name for name in ("saved", "first", "second"))
     classes = set()
     for kind in MODELS:
@@ -104,6 +130,8 @@ def test_every_class_loads_remotely_and_again_from_what_was_saved_there(tmp_path
                 save_processor(saved / name, model)
             classes.add(name)
     assert classes == {name for name in modeling_vl.__all__ if name.startswith(tuple(MODELS)) and "Config" not in name}
+    save(saved / "Doubled", own_model(tmp_path, monkeypatch), tiny_inputs(), {})
+    classes.add("Doubled")
     assert load_remotely(saved, first) == sorted(classes)
     assert load_remotely(first / "folders", second) == sorted(classes)
     for name in classes:
