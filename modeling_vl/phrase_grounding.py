@@ -22,6 +22,8 @@ NO_PHRASE = -1
 """Place of a phrase that is not there."""
 
 
+# Were its name one of attention, transformers would look for its attention functions here, find none, and no longer
+# let the model change between them.
 class PhraseScores(nn.Module):
     """How much a phrase looks at each region: one attention head without values (VisualBERT paper, section 4.4).
 

@@ -13,6 +13,7 @@ import torch
 from transformers.models.auto import modeling_auto
 from transformers.utils import logging
 
+import modeling_vl
 from configuration_vl import ViLBertConfig, VisualBertConfig
 from tests.integration.transformers_suite.model_testers import ModelTester, classes_of
 from tests.integration.transformers_suite.upstream import module_or_skip
@@ -94,3 +95,9 @@ class VisualBertTest(CommonModelTests, unittest.TestCase):
     """VisualBERT."""
 
     model, config_class, all_model_classes = "VisualBert", VisualBertConfig, classes_of("VisualBert")
+
+
+def test_no_class_is_left_out() -> None:
+    tested = {model_class.__name__ for model_class in classes_of("ViLBert") + classes_of("VisualBert")}
+    models = [name for name in modeling_vl.__all__ if name.startswith(("ViLBert", "VisualBert"))]
+    assert tested == {name for name in models if not name.endswith("Config")}
