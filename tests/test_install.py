@@ -116,7 +116,7 @@ def test_faults_are_found_out(tmp_path: Path) -> None:
             "setup.cfg": "[options]\ninstall_requires =\n    PyYAML>=6\n    modeling-vl[train]\n"
             "[options.packages.find]\ninclude =\n    modeling_vl*\n"
             "[options.package_data]\nmodeling_vl = */*.py\n"
-            "[options.extras_require]\nformats =\n    h5py\nvision =\ntrain =\ndemo =\ndev =\n    pytest\n",
+            "[options.extras_require]\nformats =\n    h5py\nexport =\nvision =\ntrain =\ndemo =\ndev =\n    pytest\n",
             "modeling_vl/__init__.py": "import os\n\nimport yaml\n",
             "modeling_vl/parts/__init__.py": "from modeling_vl import yaml\n",
             "modeling_vl/conversion/rules/bare.py": "def f() -> None:\n    import h5py\n    import numpy.linalg\n",
@@ -141,7 +141,7 @@ IMPORT_WITHOUT_EXTRAS = f"""
 import importlib
 import sys
 
-sys.modules.update(dict.fromkeys(("h5py", "lmdb", "matplotlib", "onnxruntime", "PIL", "tensorboard", "torchvision")))
+sys.modules.update(dict.fromkeys(("h5py", "lmdb", "matplotlib", "onnx_ir", "onnxruntime", "PIL", "tensorboard", "torchvision")))
 for package in {PACKAGES}:
     importlib.import_module(package)
 """

@@ -61,7 +61,24 @@ class NamedOutputs(nn.Module):
         visual_token_type_ids: Tensor | None = None,
         image_text_alignment: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Run the model on its own arguments; its outputs by name."""
+        """Run the model.
+
+        Args:
+            input_ids: As in the model, and so are the others; those that are None are left out.
+            attention_mask: Of the texts.
+            token_type_ids: Of the texts.
+            visual_embeds: Region features.
+            visual_attention_mask: Of the regions.
+            visual_locations: Normalised boxes.
+            phrase_positions: For phrase grounding.
+            task_ids: For models with task tokens.
+            position_ids: Of the texts.
+            visual_token_type_ids: Of the regions.
+            image_text_alignment: Word pieces that regions are linked to.
+
+        Returns:
+            What `named_tensors` makes of the model's output.
+        """
         given = {
             "visual_locations": visual_locations,
             "phrase_positions": phrase_positions,
