@@ -141,7 +141,8 @@ IMPORT_WITHOUT_EXTRAS = f"""
 import importlib
 import sys
 
-sys.modules.update(dict.fromkeys(("h5py", "lmdb", "matplotlib", "onnx_ir", "onnxruntime", "PIL", "tensorboard", "torchvision")))
+extras = ("h5py", "lmdb", "matplotlib", "onnx_ir", "onnxruntime", "PIL", "tensorboard", "torchvision")
+sys.modules.update(dict.fromkeys(extras))
 for package in {PACKAGES}:
     importlib.import_module(package)
 """
