@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from .best_model import BestModel
 from .checkpointing import find_checkpoint
 from .distributed import training_accelerator
-from .model_setup import build_model, load_model
+from .model_setup import starting_model
 from .run_checks import check_run
 from .task_arguments import FineTuningArguments, TaskRunArguments
 from .task_evaluation import evaluate_task, predict_split
@@ -48,7 +48,7 @@ def fine_tune(arguments: TaskRunArguments) -> Path | None:
     )
     checkpoint = find_checkpoint(Path(training.output_dir), training.resume_from_checkpoint)
     parts = set_up_task(arguments.model, arguments.data)
-    model = starting_model(arguments, parts, checkpoint)
+    model = starting_model(arguments, parts.config, parts.task.how.auto_class, checkpoint)
     # Every process drops out other units; a resumed run restores these states.
     set_seed(training.seed, device_specific=True)
     loop = finetuning_loop(arguments, parts, model, accelerator, checkpoint)
@@ -73,24 +73,6 @@ def check_output_dir(arguments: TaskRunArguments) -> TaskRunArguments:
     """
     check_run(arguments)
     return shrink_task(arguments) if arguments.training.tiny else arguments
-
-
-def starting_model(arguments: TaskRunArguments, parts: TaskParts, checkpoint: Path | None = None) -> PreTrainedModel:
-    """The model that a run starts from.
-
-    Args:
-        arguments: Of the run.
-        parts: Of the run.
-        checkpoint: Where the run continues, None for its beginning.
-
-    Returns:
-        The model, in training mode. What is new in it is the same for the same seed.
-    """
-    set_seed(arguments.training.seed)
-    auto_class = parts.task.how.auto_class
-    if checkpoint is not None:
-        return load_model(checkpoint, arguments.model, auto_class)
-    return build_model(arguments.model, parts.config, auto_class)
 
 
 def finetuning_loop(

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import set_seed
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForPreTraining, AutoTokenizer, PreTrainedModel
 
@@ -16,7 +17,7 @@ from configuration_vl.configuration_vision_language import VisionLanguageConfig
 from processing_vl.feature_extraction_regions import RegionFeatureExtractor
 from processing_vl.processing_regions import RegionTextProcessor
 
-from .arguments import ModelArguments
+from .arguments import ModelArguments, RunArguments
 
 logger = logging.getLogger(__name__)
 
@@ -145,21 +146,32 @@ def build_model(
     return _ready_to_train(model, arguments)
 
 
-def load_model(
-    path: str | Path, arguments: ModelArguments, auto_class: type = AutoModelForPreTraining
+def starting_model(
+    arguments: RunArguments[Any],
+    config: VisionLanguageConfig,
+    auto_class: type = AutoModelForPreTraining,
+    checkpoint: Path | None = None,
 ) -> PreTrainedModel:
-    """A saved model, or that of a checkpoint, exactly as it was.
+    """The model that a run starts from, or goes on with.
 
     Args:
-        path: Folder or Hub id.
-        arguments: The attention backend, and whether to compute layers again.
+        arguments: Of the run.
+        config: Of the model.
         auto_class: What the model is for.
+        checkpoint: Where the run continues, None for its beginning.
 
     Returns:
-        The model, in training mode.
+        The model, in training mode; that of a checkpoint exactly as it was. What is new in it is the same for the same
+        seed.
+
+    Raises:
+        ValueError: See `build_model`.
     """
-    model = auto_class.from_pretrained(path, attn_implementation=arguments.attn_implementation)
-    return _ready_to_train(model, arguments)
+    set_seed(arguments.training.seed)
+    if checkpoint is None:
+        return build_model(arguments.model, config, auto_class)
+    model = auto_class.from_pretrained(checkpoint, attn_implementation=arguments.model.attn_implementation)
+    return _ready_to_train(model, arguments.model)
 
 
 def _start_from(path: str, config: VisionLanguageConfig, auto_class: type, attention: str) -> PreTrainedModel:

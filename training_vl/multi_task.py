@@ -18,7 +18,7 @@ from .arguments import ModelArguments, RunArguments
 from .checkpointing import find_checkpoint
 from .distributed import training_accelerator
 from .finetuning import validation_batches, write_predictions
-from .model_setup import build_model, load_config, load_model, load_processor
+from .model_setup import load_config, load_processor, starting_model
 from .multi_task_arguments import MultiTaskRunArguments, head_name, of_one_task
 from .multi_task_loop import MultiTaskLoop, OneTask, Round, Turn
 from .run_checks import check_multi_task
@@ -68,11 +68,7 @@ def train_multi_task(arguments: MultiTaskRunArguments) -> None:
     )
     checkpoint = find_checkpoint(Path(training.output_dir), training.resume_from_checkpoint)
     parts = set_up_multi_task(arguments)
-    set_seed(training.seed)
-    if checkpoint is not None:
-        model = load_model(checkpoint, arguments.model, AutoModelForMultiTask)
-    else:
-        model = build_model(arguments.model, parts.config, AutoModelForMultiTask)
+    model = starting_model(arguments, parts.config, AutoModelForMultiTask, checkpoint)
     # Every process drops out other units; a resumed run restores these states.
     set_seed(training.seed, device_specific=True)
     multi_task_loop(arguments, parts, model, accelerator, checkpoint).run()

@@ -11,7 +11,7 @@ from .arguments import DataArguments, RunArguments
 from .checkpointing import find_checkpoint
 from .data_setup import build_collator, build_training_data, build_validation_batches
 from .distributed import leaves_parameters_unused, training_accelerator
-from .model_setup import build_model, load_config, load_model, load_processor
+from .model_setup import load_config, load_processor, starting_model
 from .pretraining_loop import pretraining_loop
 from .tiny_run import shrink
 from .training_log import read_log
@@ -47,8 +47,7 @@ def pretrain(arguments: RunArguments[DataArguments]) -> None:
         seed=training.seed,
         **place,
     )
-    set_seed(training.seed)
-    model = load_model(checkpoint, arguments.model) if checkpoint else build_model(arguments.model, config)
+    model = starting_model(arguments, config, checkpoint=checkpoint)
     # Every process drops out other units; a resumed run restores these states.
     set_seed(training.seed, device_specific=True)
     loop = pretraining_loop(

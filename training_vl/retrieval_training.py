@@ -27,7 +27,7 @@ from .checkpointing import find_checkpoint
 from .data_setup import check_feature_dim, open_regions
 from .distributed import training_accelerator
 from .finetuning import with_epochs
-from .model_setup import build_model, load_config, load_model, load_processor
+from .model_setup import load_config, load_processor, starting_model
 from .retrieval_arguments import RetrievalDataArguments, RetrievalRunArguments
 from .retrieval_scoring import PairScorer, score_in_memory
 from .run_checks import check_run
@@ -120,7 +120,7 @@ def fine_tune_retrieval(arguments: RetrievalRunArguments) -> None:
     )
     checkpoint = find_checkpoint(Path(training.output_dir), training.resume_from_checkpoint)
     parts = set_up_retrieval(arguments)
-    model = starting_model(arguments, parts, accelerator, checkpoint)
+    model = retrieval_model(arguments, parts, accelerator, checkpoint)
     # Every process drops out other units; a resumed run restores these states.
     set_seed(training.seed, device_specific=True)
     retrieval_loop(arguments, parts, model, accelerator, checkpoint).run()
@@ -162,13 +162,13 @@ def _regions(data: RetrievalDataArguments, source: str | None, config: VisionLan
     return regions
 
 
-def starting_model(
+def retrieval_model(
     arguments: RetrievalRunArguments,
     parts: RetrievalParts,
     accelerator: Accelerator,
     checkpoint: Path | None = None,
 ) -> PreTrainedModel:
-    """The model that a run starts from.
+    """The model that a run starts from, or goes on with.
 
     Args:
         arguments: Of the run.
@@ -179,11 +179,8 @@ def starting_model(
     Returns:
         The model, in training mode. What is new in it is the same for the same seed.
     """
-    set_seed(arguments.training.seed)
-    if checkpoint is not None:
-        return load_model(checkpoint, arguments.model, AutoModelForImageTextRetrieval)
-    model = build_model(arguments.model, parts.config, AutoModelForImageTextRetrieval)
-    if arguments.model.start == "least_squares":
+    model = starting_model(arguments, parts.config, AutoModelForImageTextRetrieval, checkpoint)
+    if checkpoint is None and arguments.model.start == "least_squares":
         report = least_squares_start(
             model,
             parts.processor,

@@ -22,7 +22,8 @@ from processing_vl.task_example import TaskExample
 
 from .checkpointing import LATEST, RunState
 from .distributed import check_world_size
-from .finetuning import check_output_dir, starting_model, with_epochs, write_predictions
+from .finetuning import check_output_dir, with_epochs, write_predictions
+from .model_setup import starting_model
 from .optimization import make_optimizer, make_schedule
 from .run_record import write_run_record
 from .task_arguments import FineTuningArguments, TaskRunArguments
@@ -118,7 +119,8 @@ class TaskTrainer(Trainer):
         examples = NumberedExamples(parts.training)
         training = with_epochs(arguments.training, len(examples))
         trainer_arguments = hugging_face_arguments(training, parts, len(examples))
-        model = starting_model(arguments, parts) if model is None else model
+        if model is None:
+            model = starting_model(arguments, parts.config, parts.task.how.auto_class)
         optimizer = make_optimizer(model, training)
         steps_per_epoch = len(examples) / training.batch_size
         schedule = make_schedule(optimizer, training, trainer_arguments.max_steps, steps_per_epoch)

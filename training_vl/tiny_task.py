@@ -54,7 +54,7 @@ def shrink_multi_task(arguments: MultiTaskRunArguments) -> MultiTaskRunArguments
         model = _tiny_model(arguments.model, list(of_tasks.values()), folder)
     entries = {
         name: {key: value for key in OF_A_TASK if (value := getattr(data, key)) is not None}
-        | {key: value for key, value in arguments.data.tasks[name].items() if key == "head"}
+        | {key: value for key, value in arguments.data.tasks[name].items() if key in ("head", "loss_scale")}
         for name, data in of_tasks.items()
     }
     return RunArguments(model, replace(arguments.data, tasks=entries), tiny_training(training))

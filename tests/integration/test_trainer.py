@@ -13,7 +13,7 @@ from transformers import Trainer, TrainingArguments
 from tests.integration.finetuning_runs import run_here
 from tests.integration.pretraining_runs import weights
 from tests.training_vl.tiny_tasks import task_recipe
-from training_vl.finetuning import starting_model
+from training_vl.model_setup import starting_model
 from training_vl.run_record import read_run_record
 from training_vl.task_arguments import TaskRunArguments, parse_task_arguments
 from training_vl.task_setup import set_up_task
@@ -102,7 +102,7 @@ def test_a_plain_trainer_evaluates_too(data: Path, tmp_path: Path) -> None:
     parts = set_up_task(arguments.model, arguments.data)
     examples = [NumberedExamples(parts.validation)[0, number] for number in range(5)]
     trainer = Trainer(
-        starting_model(arguments, parts),
+        starting_model(arguments, parts.config, parts.task.how.auto_class),
         TrainingArguments(str(tmp_path), remove_unused_columns=False, use_cpu=True, report_to="none"),
         data_collator=ModelInputsOf(parts.collator),
     )

@@ -16,7 +16,7 @@ from training_vl.exchanged_images import ExchangedImages
 from training_vl.retrieval_arguments import parse_retrieval_arguments
 from training_vl.retrieval_report import measure_recalls, write_rankings
 from training_vl.retrieval_scoring import PairScorer, ScoreFiles, score_in_memory, score_to_disk
-from training_vl.retrieval_training import set_up_retrieval, starting_model
+from training_vl.retrieval_training import retrieval_model, set_up_retrieval
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> PairScorer:
     photos = write_photos(tmp_path_factory.mktemp("photos"))
     arguments = parse_retrieval_arguments(arguments_of(photos, photos / "run", "vilbert", "--start", "least_squares"))
     parts = set_up_retrieval(arguments)
-    model = starting_model(arguments, parts, Accelerator(cpu=True))
+    model = retrieval_model(arguments, parts, Accelerator(cpu=True))
     return PairScorer(model, parts.processor, parts.validation, max_text_length=12)
 
 

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from tests.training_vl.retrieval_data import SIZES, arguments_of, write_photos
 from training_vl.retrieval_arguments import parse_retrieval_arguments
 from training_vl.retrieval_scoring import PairScorer
-from training_vl.retrieval_training import RetrievalParts, recalls, set_up_retrieval, starting_model
+from training_vl.retrieval_training import RetrievalParts, recalls, retrieval_model, set_up_retrieval
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(photos: Path, config: str, *more: str) -> tuple[torch.nn.Module, RetrievalParts]:
     arguments = parse_retrieval_arguments(arguments_of(photos, photos / "run", config, *more))
     parts = set_up_retrieval(arguments)
-    return starting_model(arguments, parts, Accelerator(cpu=True)), parts
+    return retrieval_model(arguments, parts, Accelerator(cpu=True)), parts
 
 
 def held_out(model: torch.nn.Module, parts: RetrievalParts) -> dict[str, float]:
