@@ -27,7 +27,7 @@ demo: $(VENV)/demo.stamp  ## Pre-train both models on the built-in scenes and me
 bench: $(VENV)/demo.stamp  ## Measure speed and memory against peers (at most 20 minutes; bench_output has the results)
 	HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(RUN) benchmarks
 
-test: $(VENV)/dev.stamp  ## Run all tests (at most 12 minutes on 2 cores)
+test: $(VENV)/dev.stamp  ## Run all tests (at most 20 minutes on 2 cores)
 	$(TEST_ENV) $(RUN) pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 docs: $(VENV)/dev.stamp  ## Build the documents into build/docs, warnings being errors
