@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 MARK = "# From the package modeling-vl: a copy that works without the package, in one flat folder.\n"
-"""First line of every copy: what bears it may be overwritten."""
+"""First line of every copy: what bears it may be overwritten. With another line, no older copy could be."""
 
 
 def write_flat_copies(
