@@ -64,7 +64,7 @@ def test_masks_and_links_in_one_graph_of_any_size(model_class):
     with torch._dynamo.config.patch(error_on_recompile=True):
         for rows, text, regions in ((slice(0, 3), 9, 6), (slice(1, 3), 5, 4)):
             inputs = {
-                name: tensor[rows, : regions if name.startswith("visual") else text]
+                name: tensor[rows, : regions if name.startswith("visual") else text].contiguous()
                 for name, tensor in tiny_inputs().items()
             }
             generator = torch.Generator().manual_seed(4)
