@@ -28,6 +28,7 @@ from tests.documents import PAGES, README, ROOT, Block, code_blocks, command_lin
 QUICK = (
     "examples/convert_checkpoint.py",
     "examples/convert_region_features.py",
+    "examples/export.py",
     "examples/prepare_task.py",
     "examples/write_task_texts.py",
 )
