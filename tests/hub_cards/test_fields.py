@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hub_cards.asked import DATASET, METRIC, MODEL, SPACE
+from hub_cards.asked import DATASET, METRIC, MODEL, PARITY, SCORES, SPACE
 from hub_cards.fields import Field, UnfilledCard, fill, licence_fields, licence_metadata, licence_text, read_facts
 
 FIELDS = (
@@ -80,6 +80,16 @@ def test_mistakes_in_a_file_of_facts(text: str, message: str, tmp_path: Path) ->
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_facts(path, FIELDS)
+
+
+def test_the_documented_file_of_facts_is_one(tmp_path: Path) -> None:
+    """It gives a trained model all that no file says."""
+    text = (Path(__file__).parents[2] / "docs" / "hub.md").read_text(encoding="utf-8")
+    path = tmp_path / "card.yaml"
+    path.write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    of_files = {"training": "10 steps", "started_from": "fresh weights", "hardware": "CPU", "code_commit": "0123abc"}
+    fields = [field for field in MODEL if field not in (PARITY, SCORES)]
+    assert fill(fields, of_files, read_facts(path, MODEL), "x")["language"] == ["en"]
 
 
 @pytest.mark.parametrize("fields", [MODEL, DATASET, METRIC, SPACE])
