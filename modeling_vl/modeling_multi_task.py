@@ -127,6 +127,13 @@ class MultiTaskMixin:
         head = self.config.multi_task_heads[task].get("head", task)
         return self.tasks[task].run(self.read, self.cls[head], inputs, labels, **extra)
 
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Resize the word embeddings and tell every task; arguments as in `PreTrainedModel`."""
+        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        for task in self.tasks.values():
+            task.config.vocab_size = self.config.vocab_size
+        return embeddings
+
     def predict(self, *, task: str, top_k: int | None = None, boxes: Any = None, **inputs: Any) -> list[Any]:
         """Do one task, in plain Python.
 

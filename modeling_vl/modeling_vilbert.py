@@ -45,7 +45,7 @@ class ViLBertPreTrainedModel(PreTrainedModel):
         "TransformerLayer",
         "CoAttentionLayer",
         "MaskedTokenHead",
-        "PhraseAttention",
+        "PhraseScores",
     ]
     _supports_sdpa = True
     _supports_flash_attn = True

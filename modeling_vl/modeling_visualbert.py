@@ -38,7 +38,7 @@ class VisualBertPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
-    _no_split_modules = ["VisualBertEmbeddings", "TransformerLayer", "MaskedTokenHead", "PhraseAttention"]
+    _no_split_modules = ["VisualBertEmbeddings", "TransformerLayer", "MaskedTokenHead", "PhraseScores"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True

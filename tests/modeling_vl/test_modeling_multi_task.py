@@ -10,7 +10,7 @@ from configuration_vl import ViLBertConfig, VisualBertConfig
 from configuration_vl.configuration_task_heads import TASK_KINDS
 from modeling_vl import AutoModelForMultiTask
 from modeling_vl.modeling_multi_task import TASK_CLASSES
-from tests.tiny_models import tiny_model
+from tests.tiny_models import VOCABULARY, tiny_model
 from tests.tiny_tasks import both, task_class, task_inputs, task_labels, task_model
 
 TASKS = {
@@ -60,6 +60,18 @@ def test_a_task_computes_what_its_own_class_computes(model, task):
 @both
 def test_tasks_that_share_a_head_have_its_parameters_once(model):
     assert set(multi_task_model(model).cls) == set(TASKS) - {"refcocog"}
+
+
+@torch.no_grad()
+@both
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_reads_words_added_later(model, task):
+    tiny, inputs = multi_task_model(model), task_inputs(CLASSES[task])
+    tiny.resize_token_embeddings(VOCABULARY + 2, mean_resizing=False)
+    inputs["input_ids"][..., 1] = VOCABULARY + 1
+    assert tiny(**inputs, task=task).logits.isfinite().all()
+    with pytest.raises(ValueError, match=f"between 0 and {VOCABULARY + 1} "):
+        tiny(**{**inputs, "input_ids": inputs["input_ids"] + VOCABULARY}, task=task)
 
 
 @torch.no_grad()

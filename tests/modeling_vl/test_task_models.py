@@ -227,3 +227,10 @@ def test_task_tokens_do_not_shift_what_a_head_reads(task):
     assert (first - second).abs().max() > 1e-4
     with pytest.raises(ValueError, match="task_ids are missing"):
         tiny(**inputs)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_parts_that_stay_on_one_device_are_parts_of_the_models(model):
+    """A name that no module bears would hold nothing together, without a word."""
+    parts = {type(module).__name__ for task in TASKS for module in task_model(model, task).modules()}
+    assert set(task_class(model, "MaskedLM")._no_split_modules) <= parts
