@@ -12,6 +12,9 @@ Several processes share the work:
 
     accelerate launch --config_file examples/accelerate_configs/gpu_8.yaml examples/run_retrieval.py ...
 
+With many images, `--first_stage_split train --top_k 100` lets the model rank only the 100 images that a cheap first
+stage, fitted on the training split, thinks most of.
+
 `--pool_size 100` on the training split also writes `pool.json`, the images that the model takes most easily for each
 other: hard negatives for `candidates: drawn` of the fine-tuning.
 
@@ -54,6 +57,9 @@ class RetrievalArguments:
         captions_per_image: Captions of each image, its first ones. All by default.
         max_text_length: Word pieces a text keeps, special tokens included.
         pairs_per_chunk: Pairs a forward pass; more is faster and takes more memory, the scores are the same.
+        first_stage_split: Split of `captions`, for example "train", on which a cheap first stage is fitted: it chooses
+            the images that the model ranks for a caption. None, the default, lets the model score every pair.
+        top_k: Images that the first stage chooses for a caption; the others follow behind them in its order.
         pool_size: Images a mined pool of hard negatives holds for each image. None by default.
         cache_dir: Where the memory-mapped copy of the regions is kept. By default beside the shards.
         attn_implementation: Attention backend: "sdpa", "eager", "flash_attention_2" or "flex_attention".
@@ -70,6 +76,8 @@ class RetrievalArguments:
     captions_per_image: int | None = None
     max_text_length: int = 36
     pairs_per_chunk: int = 2048
+    first_stage_split: str | None = None
+    top_k: int | None = None
     pool_size: int | None = None
     cache_dir: str | None = None
     attn_implementation: str = "sdpa"
@@ -80,6 +88,10 @@ class RetrievalArguments:
         for name in ("model", "regions", "captions", "output_dir"):
             if getattr(self, name) is None:
                 raise ValueError(f"{name} is missing: give --{name}")
+        if (self.top_k is None) != (self.first_stage_split is None):
+            raise ValueError("top_k and first_stage_split belong together: give both, or none")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {self.top_k}")
         if self.pool_size is not None and self.pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, got {self.pool_size}")
 
@@ -94,25 +106,36 @@ def retrieve(arguments: RetrievalArguments) -> None:
     from datasets_vl.tasks.caption_retrieval import RetrievalSplit
     from modeling_vl import AutoModelForImageTextRetrieval
     from training_vl.distributed import make_accelerator
+    from training_vl.first_stage import FirstStage
     from training_vl.retrieval_scoring import PairScorer, score_to_disk
 
     accelerator = make_accelerator(find_unused_parameters=False, use_cpu=arguments.use_cpu)
-    captions = read_captions(arguments.captions, split=arguments.split, image_id=arguments.caption_image_id)
+    regions = LocalRegions(arguments.regions, arguments.cache_dir)
     split = RetrievalSplit.of(
-        captions,
-        LocalRegions(arguments.regions, arguments.cache_dir),
+        read_captions(arguments.captions, split=arguments.split, image_id=arguments.caption_image_id),
+        regions,
         num_images=arguments.num_images,
         captions_per_image=arguments.captions_per_image,
     )
     model = AutoModelForImageTextRetrieval.from_pretrained(
         arguments.model, attn_implementation=arguments.attn_implementation
     ).to(accelerator.device)
+    processor = AutoProcessor.from_pretrained(arguments.model)
+    more = {}
+    if arguments.first_stage_split is not None:
+        captions = read_captions(
+            arguments.captions, split=arguments.first_stage_split, image_id=arguments.caption_image_id
+        )
+        stage_split = RetrievalSplit.of(captions, regions)
+        first_stage = FirstStage(model, processor, stage_split, max_text_length=arguments.max_text_length)
+        more = {"first_stage": first_stage, "top_k": arguments.top_k}
     scorer = PairScorer(
         model,
-        AutoProcessor.from_pretrained(arguments.model),
+        processor,
         split,
         max_text_length=arguments.max_text_length,
         pairs_per_chunk=arguments.pairs_per_chunk,
+        **more,
     )
     folder = Path(arguments.output_dir)
     scores = score_to_disk(scorer, folder / "scores", accelerator)

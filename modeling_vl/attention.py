@@ -10,6 +10,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .input_checks import builds_graph
 from .packing import PackedLayout, View, unpack_attention
 
 
@@ -30,7 +31,8 @@ def eager_attention_forward(
         query: `[B, heads, Q, head_size]`.
         key: `[B, heads, K, head_size]`.
         value: `[B, heads, K, head_size]`.
-        attention_mask: Added to the scores, float32, broadcastable to `[B, heads, Q, K]`, or None.
+        attention_mask: Added to the scores, float32, or True for keys that are looked at; broadcastable to
+            `[B, heads, Q, K]`. None to look at all.
         dropout: Probability of dropping a weight.
         scaling: Factor on the scores; 1/sqrt(head_size) when None.
         **kwargs: What other backends understand.
@@ -41,7 +43,9 @@ def eager_attention_forward(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     # float32, because in float16 the mask's lowest number plus a score is minus infinity, and a row of these is NaN.
     scores = (query @ key.transpose(2, 3) * scaling).float()
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
         scores = scores + attention_mask
     weights = scores.softmax(-1).to(query.dtype)
     dropped = nn.functional.dropout(weights, p=dropout, training=module.training)
@@ -186,14 +190,18 @@ class MultiHeadAttention(nn.Module):
             rows = [layout.to_rows(tokens) for layout, tokens in zip((queries, keys, keys), projected, strict=True)]
             boundaries = {}
         query, key, value = (row.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for row in rows)
+        dropout = self.dropout if self.training else 0.0
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(plan.backend, eager_attention_forward)
+        if plan.backend == "sdpa" and dropout and query.device.type == "cpu" and not builds_graph():
+            # torch has no fused attention with dropout on CPUs: it writes attention out too, with more passes.
+            attend = eager_attention_forward
         context, weights = attend(
             self,
             query,
             key,
             value,
             plan.mask,
-            dropout=self.dropout if self.training else 0.0,
+            dropout=dropout,
             scaling=self.scaling,
             **boundaries,
         )

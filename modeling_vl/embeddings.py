@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 
 from .packing import Layout
+from .shared_table import look_up
 
 
 def text_positions(input_ids: Tensor) -> Tensor:
@@ -48,6 +49,7 @@ class TextEmbeddings(nn.Module):
         position_ids: Tensor | None,
         task_ids: Tensor | None,
         layout: Layout,
+        word_table: Tensor | None = None,
     ) -> Tensor:
         """Embed.
 
@@ -58,6 +60,7 @@ class TextEmbeddings(nn.Module):
             task_ids: `[B]` or `[B, 1]`; the task token is inserted behind the first word piece, without position and
                 type (vilbert-multi-task). None for models without task tokens.
             layout: Layout of the text, task token included.
+            word_table: The word table of `shared_table.share_table`, None for the module's own.
 
         Returns:
             States in the layout's order, `[..., hidden_size]`.
@@ -66,15 +69,16 @@ class TextEmbeddings(nn.Module):
         token_type_ids = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         if task_ids is None:
             pieces, positions, types = (layout.pack(ids) for ids in (input_ids, position_ids, token_type_ids))
-            states = self._sum(pieces, positions, types)
+            states = self._sum(pieces, positions, types, word_table)
         else:
-            states = self._sum(input_ids, position_ids, token_type_ids)
+            states = self._sum(input_ids, position_ids, token_type_ids, word_table)
             task = self.task_embeddings(task_ids.view(-1, 1))
             states = layout.pack(insert_task_place(states, task))
         return self.dropout(self.LayerNorm(states))
 
-    def _sum(self, pieces: Tensor, positions: Tensor, types: Tensor) -> Tensor:
-        return self.word_embeddings(pieces) + self.position_embeddings(positions) + self.token_type_embeddings(types)
+    def _sum(self, pieces: Tensor, positions: Tensor, types: Tensor, word_table: Tensor | None) -> Tensor:
+        words = look_up(self.word_embeddings, pieces, word_table)
+        return words + self.position_embeddings(positions) + self.token_type_embeddings(types)
 
 
 class RegionEmbeddings(nn.Module):

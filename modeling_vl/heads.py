@@ -24,6 +24,7 @@ from .losses import (
 )
 from .outputs import PreTrainingOutput, recorded_fields
 from .read_places import ReadPlaces
+from .shared_table import share_table
 
 LOSS_TERMS = ("mlm", "region", "alignment")
 
@@ -84,10 +85,21 @@ class MaskedTokenHead(nn.Module):
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
-    def forward(self, states: Tensor) -> Tensor:
-        """`[..., hidden_size]` to `[..., vocab_size]`."""
+    def forward(self, states: Tensor, word_table: Tensor | None = None) -> Tensor:
+        """Predict words.
+
+        Args:
+            states: `[..., hidden_size]`.
+            word_table: The decoder's weights of `shared_table.share_table`, None for the module's own.
+
+        Returns:
+            `[..., vocab_size]`.
+        """
+        states = self.transform(states)
+        if word_table is not None:
+            return nn.functional.linear(states, word_table, self.bias)
         # Called, not read for its weight: accelerate loads offloaded weights when a module is called.
-        return self.decoder(self.transform(states)).add_(self.bias)
+        return self.decoder(states).add_(self.bias)
 
     def resize_bias(self, vocab_size: int) -> None:
         """Cut or extend the bias with zeros to `vocab_size` word pieces."""
@@ -105,6 +117,11 @@ class VocabularyHeadMixin:
     def set_output_embeddings(self, decoder: nn.Linear) -> None:
         """Replace the vocabulary decoder."""
         self.cls.predictions.decoder = decoder
+
+    def shared_word_table(self, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """The word table for embeddings and decoder of a forward pass that trains both, see `share_table`."""
+        trains = labels is not None and torch.is_grad_enabled()
+        return share_table(self.get_input_embeddings(), self.get_output_embeddings()) if trains else (None, None)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Resize word embeddings, decoder and its bias together; arguments as in `PreTrainedModel`."""
@@ -173,7 +190,12 @@ class MaskedTokenHeads(nn.Module):
         self.predictions = MaskedTokenHead(config)
 
     def token_loss(
-        self, states: Tensor, labels: Tensor, mask: Tensor | None, denominator: float | Tensor | None = None
+        self,
+        states: Tensor,
+        labels: Tensor,
+        mask: Tensor | None,
+        denominator: float | Tensor | None = None,
+        word_table: Tensor | None = None,
     ) -> Tensor:
         """Masked language modelling over labelled positions only.
 
@@ -182,6 +204,7 @@ class MaskedTokenHeads(nn.Module):
             labels: `[B, L]`, `IGNORE_INDEX` where nothing is predicted.
             mask: `[B, L]`, 1 for real places, or None when all are.
             denominator: Number of labelled positions when it is not the one seen here.
+            word_table: See `MaskedTokenHead.forward`.
 
         Returns:
             A scalar.
@@ -192,7 +215,7 @@ class MaskedTokenHeads(nn.Module):
         check_ids("labels", labels, states.shape[:2], self.config.vocab_size, "vocab_size", IGNORE_INDEX)
         check_labelled_places("labels", labels != IGNORE_INDEX, mask, "padding")
         weights, (chosen, wanted) = labelled_items(labels != IGNORE_INDEX, states, labels)
-        return classification_loss(self.predictions(chosen), wanted, weights, denominator)
+        return classification_loss(self.predictions(chosen, word_table), wanted, weights, denominator)
 
 
 class PreTrainingHeads(MaskedTokenHeads):
@@ -251,6 +274,7 @@ class PreTrainingHeads(MaskedTokenHeads):
         region_inputs: RegionInputs,
         loss_denominators: LossDenominators | None,
         return_logits: bool | None,
+        word_table: Tensor | None,
     ) -> PreTrainingOutput:
         """Losses of the labels that are given, and logits.
 
@@ -266,6 +290,7 @@ class PreTrainingHeads(MaskedTokenHeads):
             region_inputs: What the region targets read.
             loss_denominators: Counts to divide by instead of those seen here, by loss term.
             return_logits: Whether to compute vocabulary and region logits; None means only without labels.
+            word_table: See `MaskedTokenHead.forward`; for the loss of masked words.
 
         Returns:
             The output of a pre-training class.
@@ -288,7 +313,7 @@ class PreTrainingHeads(MaskedTokenHeads):
         alignment = self.alignment_logits(states.pooler_output, states.get("visual_pooler_output"))
         fields["seq_relationship_logits"] = alignment
         if labels is not None:
-            fields["mlm_loss"] = self.token_loss(token_states, labels, token_mask, denominators.get("mlm"))
+            fields["mlm_loss"] = self.token_loss(token_states, labels, token_mask, denominators.get("mlm"), word_table)
         if region_labels is not None:
             if region_states is None or not self.config.region_targets:
                 raise ValueError(

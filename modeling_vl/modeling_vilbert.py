@@ -120,6 +120,7 @@ class ViLBertModel(ViLBertPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         read_places: ReadPlaces | None = None,
+        word_table: Tensor | None = None,
     ) -> ViLBertModelOutput:
         """Read texts and images.
 
@@ -145,6 +146,7 @@ class ViLBertModel(ViLBertPreTrainedModel):
             read_places: What the caller reads of the last states; None for everything. Under packed execution, and
                 when no states or weights are asked for, the other places are not computed and come back zero, and
                 streams and pooled vectors that are not read are None.
+            word_table: The word table of `shared_table.share_table`, None for the module's own.
 
         Returns:
             The states of both streams.
@@ -162,7 +164,7 @@ class ViLBertModel(ViLBertPreTrainedModel):
         batch_size, length, device = *input_ids.shape, input_ids.device
         length += task_ids is not None
         layout = forward_pass.layout(attention_mask, batch_size, length, device)
-        embedded = self.text_embeddings(input_ids, token_type_ids, position_ids, task_ids, layout)
+        embedded = self.text_embeddings(input_ids, token_type_ids, position_ids, task_ids, layout, word_table)
         text = Stream(forward_pass, embedded, layout)
         layout = forward_pass.layout(visual_attention_mask, *visual_embeds.shape[:2], device)
         embedded = self.visual_embeddings(visual_embeds, visual_locations, visual_token_type_ids, layout)
@@ -304,6 +306,7 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
                 on padding or on a global region that is not predicted.
         """
         read = self.cls.read_places(labels, sentence_image_labels, region_labels, return_logits)
+        word_table, decoder_table = self.shared_word_table(labels)
         states = self.vilbert(
             input_ids,
             visual_embeds,
@@ -319,6 +322,7 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             output_attentions,
             output_hidden_states,
             read if task_ids is None else with_task_place(read),
+            word_table,
             return_dict=True,
         )
         text_rows, image_rows = (None, None) if pair_index is None else pair_index.unbind(1)
@@ -343,4 +347,5 @@ class ViLBertForPreTraining(VocabularyHeadMixin, ViLBertPreTrainedModel):
             region_inputs=region_inputs,
             loss_denominators=loss_denominators,
             return_logits=return_logits,
+            word_table=decoder_table,
         )

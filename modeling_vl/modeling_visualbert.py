@@ -143,6 +143,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         read_places: ReadPlaces | None = None,
+        word_table: Tensor | None = None,
     ) -> VisualBertModelOutput:
         """Read texts and, when given, images.
 
@@ -166,6 +167,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
             read_places: What the caller reads of the last states; None for everything. Under packed execution, and
                 when no states or weights are asked for, the other places are not computed and come back zero, and
                 pooled vectors that are not read are None.
+            word_table: The word table of `shared_table.share_table`, None for the module's own.
 
         Returns:
             The states, text first.
@@ -187,7 +189,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         forward_pass = Pass.of(config, output_hidden_states, output_attentions)
         text_rows, image_rows = (None, None) if pair_index is None else pair_index.unbind(1)
         text_layout = forward_pass.layout(attention_mask, *input_ids.shape, input_ids.device)
-        embedded = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout)
+        embedded = self.embeddings.text(input_ids, token_type_ids, position_ids, text_layout, word_table)
         text = Stream(forward_pass, embedded, text_layout)
         words = take_rows(text.padded(), text_rows)
         read = forward_pass.to_compute(read_places)
@@ -360,6 +362,7 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             ValueError: As in `VisualBertModel`, and for labels that cannot be predicted: out of range, of another
                 shape, on padding or on a global region that is not predicted.
         """
+        word_table, decoder_table = self.shared_word_table(labels)
         states = self.visual_bert(
             input_ids,
             visual_embeds,
@@ -374,6 +377,7 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             output_attentions,
             output_hidden_states,
             self._read_places(input_ids, labels, sentence_image_labels, region_labels, return_logits),
+            word_table,
             return_dict=True,
         )
         sequence, text_length = states.last_hidden_state, input_ids.shape[1]
@@ -397,6 +401,7 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
             region_inputs=region_inputs,
             loss_denominators=loss_denominators,
             return_logits=return_logits,
+            word_table=decoder_table,
         )
 
     def _read_places(self, input_ids: Tensor, labels: Tensor | None, *others: Tensor | bool | None) -> ReadPlaces:

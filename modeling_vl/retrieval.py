@@ -1,8 +1,9 @@
-"""Scoring every text against every image, with a retrieval model or the alignment head of a pre-training model."""
+"""Scoring texts against images, with a retrieval model or the alignment head of a pre-training model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -13,21 +14,23 @@ from .heads import PreTrainingHeads
 from .image_text_retrieval import ImageTextRetrievalMixin
 from .model_inputs import all_pairs
 
+Inputs = Mapping[str, Tensor]
+
 
 @torch.no_grad()
 def score_pairs(
     model: PreTrainedModel,
-    texts: Mapping[str, Tensor],
-    images: Mapping[str, Tensor],
+    texts: Inputs,
+    images: Inputs,
     *,
     pairs_per_chunk: int = 256,
     progress: bool = False,
 ) -> Tensor:
     """How well each of N texts matches each of M images.
 
-    The matrix is computed in chunks of some texts times some images. In ViLBERT the layers before the first
-    co-attention run once a text and once an image of the chunk; VisualBERT projects features once an image and then
-    reads every pair as a whole.
+    The matrix is computed in chunks of some texts times some images, of similar lengths each. In ViLBERT the layers
+    before the first co-attention, and its projections, run once a text and once an image of the chunk; VisualBERT
+    projects features once an image and then reads every pair as a whole.
 
     Args:
         model: A class for image-text retrieval or for pre-training; runs in evaluation mode on its own device.
@@ -44,8 +47,63 @@ def score_pairs(
         TypeError: If the model scores no pairs.
         ValueError: If `pairs_per_chunk` is below 1, or there are no texts or no images.
     """
-    retrieves = isinstance(model, ImageTextRetrievalMixin)
-    if not retrieves and not isinstance(getattr(model, "cls", None), PreTrainingHeads):
+    num_texts, num_images = _check(model, texts, images, pairs_per_chunk)
+    text_rows, image_rows = _chunk_shape(num_texts, num_images, pairs_per_chunk)
+    if getattr(model.config, "dynamic_attention", False):
+        # The text gates the image layers from the first one on: one text at a time can share them.
+        text_rows, image_rows = 1, min(num_images, pairs_per_chunk)
+    scores = torch.empty(num_texts, num_images)
+    text_order, image_order = _by_length(texts, "attention_mask"), _by_length(images, "visual_attention_mask")
+    chunks = [(i, j) for i in text_order.split(text_rows) for j in image_order.split(image_rows)]
+    with _evaluating(model):
+        for i, j in tqdm(chunks, desc="scoring pairs", unit="chunk", disable=not progress):
+            pairs = all_pairs(len(i), len(j), model.device)
+            chunk = _score(model, _rows(texts, i, model.device), _rows(images, j, model.device), pairs)
+            scores[i[:, None], j] = chunk.view(len(i), len(j))
+    return scores
+
+
+@torch.no_grad()
+def score_listed_pairs(
+    model: PreTrainedModel, texts: Inputs, images: Inputs, pairs: Tensor, *, pairs_per_chunk: int = 256
+) -> Tensor:
+    """How well some texts match some images, for example the candidates of a first stage.
+
+    Args:
+        model: As in `score_pairs`.
+        texts: As in `score_pairs`, `[N, ...]` each.
+        images: As in `score_pairs`, `[M, ...]` each.
+        pairs: Text row and image row of each pair, int64 `[P, 2]`. Pairs of one text should stand together, as they
+            share what is computed of it.
+        pairs_per_chunk: As in `score_pairs`.
+
+    Returns:
+        float32 `[P]` on the CPU.
+
+    Raises:
+        TypeError: If the model scores no pairs.
+        ValueError: If `pairs_per_chunk` is below 1, or there are no texts or no images.
+    """
+    _check(model, texts, images, pairs_per_chunk)
+    groups = [pairs]
+    if getattr(model.config, "dynamic_attention", False):
+        groups = pairs.split(pairs[:, 0].unique_consecutive(return_counts=True)[1].tolist())
+    scores = [pairs.new_empty(0, dtype=torch.float32)]
+    with _evaluating(model):
+        for chunk in (chunk for group in groups for chunk in group.split(pairs_per_chunk)):
+            (text_rows, text_numbers), (image_rows, image_numbers) = (
+                column.unique(return_inverse=True) for column in chunk.unbind(1)
+            )
+            numbers = torch.stack((text_numbers, image_numbers), dim=1).to(model.device)
+            inputs = _rows(texts, text_rows, model.device), _rows(images, image_rows, model.device)
+            scores.append(_score(model, *inputs, numbers))
+    return torch.cat(scores)
+
+
+def _check(model: PreTrainedModel, texts: Inputs, images: Inputs, pairs_per_chunk: int) -> tuple[int, int]:
+    if not isinstance(model, ImageTextRetrievalMixin) and not isinstance(
+        getattr(model, "cls", None), PreTrainingHeads
+    ):
         raise TypeError(
             "pairs are scored by the classes for image-text retrieval, or with the alignment head of those for "
             f"pre-training, which {type(model).__name__} has not"
@@ -55,29 +113,43 @@ def score_pairs(
     num_texts, num_images = len(texts["input_ids"]), len(images["visual_embeds"])
     if not num_texts or not num_images:
         raise ValueError(f"there is nothing to score: {num_texts} texts and {num_images} images")
-    text_rows, image_rows = _chunk_shape(num_texts, num_images, pairs_per_chunk)
-    if getattr(model.config, "dynamic_attention", False):
-        # The text gates the image layers from the first one on: one text at a time can share them.
-        text_rows, image_rows = 1, min(num_images, pairs_per_chunk)
-    scores = torch.empty(num_texts, num_images)
-    chunks = [(i, j) for i in range(0, num_texts, text_rows) for j in range(0, num_images, image_rows)]
+    return num_texts, num_images
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
-        for i, j in tqdm(chunks, desc="scoring pairs", unit="chunk", disable=not progress):
-            text = {name: value[i : i + text_rows].to(model.device) for name, value in texts.items()}
-            image = {name: value[j : j + image_rows].to(model.device) for name, value in images.items()}
-            if retrieves:
-                chunk = model(**text, **image).logits.float()
-            else:
-                shape = len(text["input_ids"]), len(image["visual_embeds"])
-                pairs = all_pairs(*shape, model.device)
-                logits = model(**text, **image, pair_index=pairs, return_logits=False).seq_relationship_logits.float()
-                chunk = (logits[:, 0] - logits[:, 1]).view(shape)
-            scores[i : i + text_rows, j : j + image_rows] = chunk.cpu()
+        yield
     finally:
         model.train(was_training)
-    return scores
+
+
+def _by_length(inputs: Inputs, mask_name: str) -> Tensor:
+    """Rows in the order of their lengths: attention pads each chunk to its longest."""
+    rows = len(next(iter(inputs.values())))
+    return inputs[mask_name].sum(1).cpu().argsort(stable=True) if mask_name in inputs else torch.arange(rows)
+
+
+def _rows(inputs: Inputs, rows: Tensor, device: torch.device) -> dict[str, Tensor]:
+    """Some rows on the model's device, without places that are padding in all of them."""
+    chosen = {name: value[rows.to(value.device)] for name, value in inputs.items()}
+    mask = next((value for name, value in chosen.items() if name.endswith("attention_mask")), None)
+    if mask is not None:
+        length = int(mask.any(0).nonzero().max()) + 1
+        chosen = {
+            name: value[:, :length] if value.dim() > 1 and value.shape[1] == mask.shape[1] else value
+            for name, value in chosen.items()
+        }
+    return {name: value.to(device) for name, value in chosen.items()}
+
+
+def _score(model: PreTrainedModel, texts: Inputs, images: Inputs, pairs: Tensor) -> Tensor:
+    if isinstance(model, ImageTextRetrievalMixin):
+        return model(**texts, **images, pair_index=pairs[:, None]).logits.flatten().float().cpu()
+    logits = model(**texts, **images, pair_index=pairs, return_logits=False).seq_relationship_logits.float()
+    return (logits[:, 0] - logits[:, 1]).cpu()
 
 
 def _chunk_shape(num_texts: int, num_images: int, pairs: int) -> tuple[int, int]:

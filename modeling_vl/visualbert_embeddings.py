@@ -8,6 +8,7 @@ from transformers.configuration_utils import PreTrainedConfig
 
 from .embeddings import text_positions
 from .packing import Layout
+from .shared_table import look_up
 
 
 class VisualBertEmbeddings(nn.Module):
@@ -38,7 +39,12 @@ class VisualBertEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def text(
-        self, input_ids: Tensor, token_type_ids: Tensor | None, position_ids: Tensor | None, layout: Layout
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        layout: Layout,
+        word_table: Tensor | None = None,
     ) -> Tensor:
         """Embed word pieces.
 
@@ -47,6 +53,7 @@ class VisualBertEmbeddings(nn.Module):
             token_type_ids: `[B, T]`, None for zeros.
             position_ids: `[B, T]`, None for 0, 1, 2, ...
             layout: Layout of the text.
+            word_table: The word table of `shared_table.share_table`, None for the module's own.
 
         Returns:
             States in the layout's order, `[..., hidden_size]`.
@@ -54,7 +61,8 @@ class VisualBertEmbeddings(nn.Module):
         position_ids = text_positions(input_ids) if position_ids is None else position_ids
         token_type_ids = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         pieces, positions, types = (layout.pack(ids) for ids in (input_ids, position_ids, token_type_ids))
-        states = self.word_embeddings(pieces) + self.token_type_embeddings(types) + self.position_embeddings(positions)
+        words = look_up(self.word_embeddings, pieces, word_table)
+        states = words + self.token_type_embeddings(types) + self.position_embeddings(positions)
         return self.dropout(self.LayerNorm(states))
 
     def project_regions(self, visual_embeds: Tensor, visual_locations: Tensor | None, layout: Layout) -> Tensor:

@@ -16,12 +16,16 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from datasets_vl.tasks.caption_retrieval import RetrievalSplit
-from modeling_vl.retrieval import score_pairs
+from modeling_vl.retrieval import score_listed_pairs, score_pairs
 from processing_vl.processing_regions import RegionTextProcessor
+
+from .first_stage import FirstStage
 
 TEXTS_A_BLOCK = 64
 IMAGES_AT_ONCE = 1024
 DESCRIPTION = "scores.json"
+UNRANKED = -1000.0
+"""Added to what the first stage says of pairs that the model did not score: below any log-odds."""
 
 
 class PairScorer:
@@ -36,6 +40,9 @@ class PairScorer:
         max_text_length: Word pieces a text keeps.
         pairs_per_chunk: Pairs a forward pass; does not change the scores.
         progress: Whether to show a progress bar for each part that is scored.
+        first_stage: Chooses the images that the model scores for a text. The others follow behind them, in the first
+            stage's order. None to score all.
+        top_k: Images that it chooses.
     """
 
     def __init__(
@@ -47,6 +54,8 @@ class PairScorer:
         max_text_length: int = 36,
         pairs_per_chunk: int = 2048,
         progress: bool = False,
+        first_stage: FirstStage | None = None,
+        top_k: int = 20,
     ) -> None:
         processor.check_text_length(max_text_length)
         self.model = model
@@ -55,15 +64,35 @@ class PairScorer:
         self.max_text_length = max_text_length
         self.pairs_per_chunk = pairs_per_chunk
         self.progress = progress
+        self.first_stage = first_stage
+        self.top_k = min(top_k, len(split.image_ids))
+        self._image_vectors = None if first_stage is None else first_stage.image_vectors(split)
         self._encoded = None if len(split.image_ids) > IMAGES_AT_ONCE else self._encode(slice(None))
 
     def score(self, rows: slice) -> np.ndarray:
         """The scores float32 `[n, M]` of the texts `rows`."""
         texts = self.processor(text=self.split.texts(rows), max_length=self.max_text_length)
+        if self.first_stage is not None:
+            return self._score_best(texts, self.first_stage.text_vectors(self.split, rows) @ self._image_vectors.T)
         if self._encoded is not None:
             return self._score(texts, self._encoded)
         starts = range(0, len(self.split.image_ids), IMAGES_AT_ONCE)
         return np.hstack([self._score(texts, self._encode(slice(start, start + IMAGES_AT_ONCE))) for start in starts])
+
+    def _score_best(self, texts: dict, similarities: torch.Tensor) -> np.ndarray:
+        """Scores of the `top_k` images of each text, and `similarities` `[n, M]` far below them for the others."""
+        chosen = similarities.topk(self.top_k, dim=1).indices
+        text_rows = torch.arange(len(chosen)).repeat_interleave(self.top_k)
+        if self._encoded is not None:
+            images, image_rows = self._encoded, chosen.flatten()
+        else:
+            wanted, image_rows = chosen.flatten().unique(return_inverse=True)
+            images = dict(
+                self.processor.feature_extractor([self.split.images(slice(i, i + 1))[0] for i in wanted.tolist()])
+            )
+        pairs = torch.stack((text_rows, image_rows), dim=1)
+        scores = score_listed_pairs(self.model, texts, images, pairs, pairs_per_chunk=self.pairs_per_chunk)
+        return (similarities + UNRANKED).scatter(1, chosen, scores.view_as(chosen)).numpy()
 
     def _encode(self, rows: slice) -> dict:
         return dict(self.processor.feature_extractor(self.split.images(rows)))
@@ -137,6 +166,8 @@ def score_to_disk(scorer: PairScorer, folder: Path, accelerator: Accelerator) ->
         "data": split.fingerprint,
         "regions": split.regions.fingerprint,
         "max_text_length": scorer.max_text_length,
+        "first_stage": None if scorer.first_stage is None else scorer.first_stage.fingerprint,
+        "top_k": None if scorer.first_stage is None else scorer.top_k,
     }
     if accelerator.is_main_process:
         _claim(folder, description)
@@ -163,7 +194,7 @@ def _fingerprint(model: PreTrainedModel) -> str:
     return digest.hexdigest()[:16]
 
 
-def _claim(folder: Path, description: dict[str, str | int]) -> None:
+def _claim(folder: Path, description: dict[str, str | int | None]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / DESCRIPTION
     if path.is_file():

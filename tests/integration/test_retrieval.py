@@ -93,3 +93,16 @@ def test_mistakes_are_told_in_one_line(photos: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ValueError: ")
     assert "'train', 'val'" in done.stderr
+
+
+def test_two_stages_rank_almost_as_one(photos: Path, tmp_path: Path) -> None:
+    for name, more in (("one", {}), ("two", {"first_stage_split": "train", "top_k": 6})):
+        retrieve(RetrievalArguments(**arguments(photos, tmp_path / name), **more, use_cpu=True))
+    one, two = (recalls(tmp_path / name)["caption to image R@1"]["model"] for name in ("one", "two"))
+    assert one > 0.5
+    assert two > one - 0.1
+
+
+def test_the_first_stage_needs_to_know_how_many_images_to_choose() -> None:
+    with pytest.raises(ValueError, match="top_k and first_stage_split belong together"):
+        RetrievalArguments(model="m", regions="r", captions="c", output_dir="o", top_k=5)

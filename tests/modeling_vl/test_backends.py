@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 from transformers.modeling_utils import AttentionInterface
 
 from modeling_vl import ViLBertForPreTraining, VisualBertForPreTraining
@@ -161,3 +162,19 @@ def test_the_whole_padded_forward_is_one_graph(model_class):
         expected = model(**inputs)
         compiled = torch.compile(model, backend="eager", fullgraph=True)
         assert_same(compiled(**inputs), expected, inputs)
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded layout"])
+@pytest.mark.parametrize("model_class", PRETRAINING_CLASSES)
+def test_dropout_on_a_cpu_is_written_out_with_the_mask_of_sdpa(model_class, packed):
+    fields = dict.fromkeys(("hidden_dropout_prob", "fusion_dropout_prob", "visual_hidden_dropout_prob"), 0.0)
+    if model_class is VisualBertForPreTraining:
+        del fields["visual_hidden_dropout_prob"]
+    rare = dict.fromkeys(("attention_probs_dropout_prob", "visual_attention_probs_dropout_prob"), 1e-12)
+    fields |= rare if model_class is ViLBertForPreTraining else {"attention_probs_dropout_prob": 1e-12}
+    model, inputs = tiny_model(model_class, **fields), tiny_inputs()
+    expected = run(model, inputs, "sdpa", packed)
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        trained = run(model.train(), inputs, "sdpa", packed)
+    assert "aten::scaled_dot_product_attention" not in {event.key for event in profiler.key_averages()}
+    assert_same(trained, expected, inputs)

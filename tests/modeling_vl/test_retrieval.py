@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modeling_vl.retrieval import score_pairs
+from modeling_vl import ViLBertForImageTextRetrieval
+from modeling_vl.retrieval import score_listed_pairs, score_pairs
 from tests.tiny_models import PRETRAINING_CLASSES, tiny_inputs, tiny_model
 
 TEXT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
@@ -82,3 +83,32 @@ def test_nothing_to_score_is_refused(side: int) -> None:
 def test_a_model_without_an_alignment_head_is_refused() -> None:
     with pytest.raises(TypeError, match="ViLBertModel has not"):
         score_pairs(tiny_model(PRETRAINING_CLASSES[0]).vilbert, *many_inputs(4))
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("model_class", [*PRETRAINING_CLASSES, ViLBertForImageTextRetrieval])
+def test_listed_pairs_get_the_scores_of_the_matrix(model_class: type, dynamic: bool) -> None:
+    model = tiny_model(
+        model_class, **({"dynamic_attention": True} if dynamic and "ViL" in model_class.__name__ else {})
+    )
+    texts, images = many_inputs(6)
+    matrix = score_pairs(model, texts, images)
+    pairs = torch.tensor([[0, 3], [0, 1], [2, 0], [4, 3], [4, 2], [4, 0], [5, 1]])
+    for size in (1, 3, 100):
+        scores = score_listed_pairs(model, texts, images, pairs, pairs_per_chunk=size)
+        torch.testing.assert_close(scores, matrix[pairs[:, 0], pairs[:, 1]], atol=1e-5, rtol=0)
+
+
+def test_chunks_hold_texts_and_images_of_similar_lengths() -> None:
+    model = tiny_model(PRETRAINING_CLASSES[0])
+    texts, images = many_inputs(7)
+    shapes = []
+    model.register_forward_pre_hook(
+        lambda _, args, inputs: shapes.append((inputs["input_ids"].shape, inputs["visual_embeds"].shape[:2])),
+        with_kwargs=True,
+    )
+    score_pairs(model, texts, images, pairs_per_chunk=4)
+    longest = texts["attention_mask"].sum(1).sort().values
+    assert shapes[0][0] == (2, int(longest[1])) and shapes[-1][0][1] == int(longest[-1])
+    places = sum(text.numel() for text, _ in shapes)
+    assert places < len(shapes) * 2 * texts["input_ids"].shape[1]

@@ -9,13 +9,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from datasets_vl.captions import read_captions
+from datasets_vl.tasks.caption_retrieval import RetrievalSplit
 from metrics_vl.recall import chance_recall_at_k, recall_at_k, score_retrieval
 from tests.training_vl.retrieval_data import arguments_of, write_photos
 from training_vl import retrieval_scoring
 from training_vl.exchanged_images import ExchangedImages
+from training_vl.first_stage import FirstStage
 from training_vl.retrieval_arguments import parse_retrieval_arguments
 from training_vl.retrieval_report import measure_recalls, write_rankings
-from training_vl.retrieval_scoring import PairScorer, ScoreFiles, score_in_memory, score_to_disk
+from training_vl.retrieval_scoring import UNRANKED, PairScorer, ScoreFiles, score_in_memory, score_to_disk
 from training_vl.retrieval_training import retrieval_model, set_up_retrieval
 
 
@@ -26,6 +29,12 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> PairScorer:
     parts = set_up_retrieval(arguments)
     model = retrieval_model(arguments, parts, Accelerator(cpu=True))
     return PairScorer(model, parts.processor, parts.validation, max_text_length=12)
+
+
+@pytest.fixture(scope="module")
+def training_photos(scorer: PairScorer) -> RetrievalSplit:
+    photos = scorer.split.regions.folder.parent
+    return RetrievalSplit.of(read_captions(photos / "captions.jsonl", split="train"), scorer.split.regions)
 
 
 @pytest.fixture
@@ -96,3 +105,34 @@ def test_the_table_is_that_of_the_whole_matrix_and_has_its_control(scorer: PairS
     assert len(lines) == 40
     hits = sum('"rank": 1,' in line for line in lines)
     assert hits / 40 == pytest.approx(table["caption to image R@1"]["model"])
+
+
+@pytest.mark.parametrize("images_at_once", [1024, 6], ids=["images in memory", "images a part at a time"])
+def test_a_first_stage_leaves_the_model_the_best_images(
+    scorer: PairScorer, images_at_once: int, monkeypatch: pytest.MonkeyPatch, training_photos: RetrievalSplit
+) -> None:
+    monkeypatch.setattr(retrieval_scoring, "IMAGES_AT_ONCE", images_at_once)
+    stage = FirstStage(scorer.model, scorer.processor, training_photos, max_text_length=12)
+    two_stages = PairScorer(
+        scorer.model, scorer.processor, scorer.split, max_text_length=12, first_stage=stage, top_k=8
+    )
+    whole, found = scorer.score(slice(3, 40)), two_stages.score(slice(3, 40))
+    ranked = found > UNRANKED / 2
+    assert (ranked.sum(1) == 8).all()
+    np.testing.assert_allclose(found[ranked], whole[ranked], atol=1e-5)
+    similarities = stage.text_vectors(scorer.split, slice(3, 40)) @ stage.image_vectors(scorer.split).T
+    np.testing.assert_allclose(found[~ranked], similarities.numpy()[~ranked] + UNRANKED, atol=1e-3)
+    owners = scorer.split.owners[3:40]
+    # Eight of twenty images: by chance the right one is among them in 40 % of the cases.
+    assert ranked[np.arange(37), owners].mean() > 0.9
+
+
+def test_scores_of_two_stages_are_not_mixed_with_those_of_one(
+    scorer: PairScorer, training_photos: RetrievalSplit, tmp_path: Path
+) -> None:
+    accelerator = Accelerator(cpu=True)
+    stage = FirstStage(scorer.model, scorer.processor, training_photos, max_text_length=12)
+    parts = (scorer.model, scorer.processor, scorer.split)
+    score_to_disk(PairScorer(*parts, max_text_length=12, first_stage=stage, top_k=8), tmp_path, accelerator)
+    with pytest.raises(ValueError, match="first_stage was '.*', is None; top_k was 8, is None"):
+        score_to_disk(scorer, tmp_path, accelerator)
