@@ -19,9 +19,7 @@ from modeling_vl.streams import Pass, Stream
 from processing_vl.processing_regions import RegionTextProcessor
 
 from .canonical_correlation import canonical_maps
-
-RIDGE = 0.1
-"""Added to both covariances, as a share of their mean variances, divided by the square root of the images / 1,000."""
+from .visual_start import IMAGE_RIDGE, TEXT_RIDGE
 
 ROWS_AT_ONCE = 64
 
@@ -71,9 +69,8 @@ class FirstStage:
         standardised = [
             (raw - mean) / deviation for raw, (mean, deviation) in zip((images, of_images), sides, strict=True)
         ]
-        ridge = RIDGE * (1000 / count) ** 0.5
         size = min(*(raw.shape[1] for raw in standardised), count - 1)
-        maps = canonical_maps(*standardised, size, first_ridge=ridge, second_ridge=ridge)
+        maps = canonical_maps(*standardised, size, first_ridge=IMAGE_RIDGE / count, second_ridge=TEXT_RIDGE / count)
         self._image_side, self._text_side = (
             _Side(*side, projection) for side, projection in zip(sides, (maps.first, maps.second), strict=True)
         )
