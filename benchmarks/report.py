@@ -52,7 +52,7 @@ def _steps(results: Results) -> str:
             ours, theirs = (result["sides"][side] for side in (OURS, peer))
             share = ""
             if rates:
-                share = f"{ours['flops_per_second'] / rates['bfloat16' if 'bf16' in name else 'float32']:.0%}"
+                share = f"{ours['flops_per_second'] / rates['bfloat16' if 'bf16' in name or 'shipped' in name else 'float32']:.0%}"
             lines.append(
                 f"| {ROWS[name].title} | {peer} | {theirs['seconds']:.2f} s | {ours['seconds']:.2f} s | "
                 f"{against['ratio']:.2f} | {against['cpu_ratio']:.2f} | {against['bound']:.2f} | "

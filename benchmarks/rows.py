@@ -36,6 +36,11 @@ ROWS = {
         partial(training_rows.visualbert_pretraining, bf16=True),
         {training_rows.FIXED: 2.5, training_rows.LONGEST: None},
     ),
+    "visualbert_as_shipped": Row(
+        "Pre-training step, VisualBERT base, ours in bf16, peer in float32",
+        partial(training_rows.visualbert_pretraining, bf16=True, peer_bf16=False),
+        {training_rows.FIXED: 6},
+    ),
     "vilbert": Row(
         "Pre-training step, ViLBERT 6-layer, float32",
         training_rows.vilbert_pretraining,

@@ -37,11 +37,12 @@ def loss_of(batch: Mapping[str, Tensor]) -> Callable[[nn.Module], Tensor]:
     return lambda model: model(**batch).loss
 
 
-def visualbert_pretraining(bf16: bool = False, **sizes: int) -> dict[str, Any]:
+def visualbert_pretraining(bf16: bool = False, peer_bf16: bool | None = None, **sizes: int) -> dict[str, Any]:
     """A pre-training step of VisualBERT base against transformers', padded to a fixed length and to the longest.
 
     Args:
-        bf16: Whether both run under bfloat16 autocast.
+        bf16: Whether ours runs under bfloat16 autocast.
+        peer_bf16: The same for the peer; None for as ours does.
         **sizes: Fields of the config, for a smaller model.
 
     Returns:
@@ -50,12 +51,12 @@ def visualbert_pretraining(bf16: bool = False, **sizes: int) -> dict[str, Any]:
     torch.manual_seed(0)
     config = VisualBertConfig(**sizes)
     ours = modeling_vl.VisualBertForPreTraining(config)
-    theirs = transformers_twin(ours)
+    theirs, their_bf16 = transformers_twin(ours), bf16 if peer_bf16 is None else peer_bf16
     batch = lengths_as_in_real_data(config)
     sides = {
         OURS: Side(ours, loss_of(batch), bf16),
-        FIXED: Side(theirs, loss_of(in_transformers_form(padded_to(batch, MAX_TEXT, MAX_REGIONS))), bf16),
-        LONGEST: Side(theirs, loss_of(in_transformers_form(batch)), bf16),
+        FIXED: Side(theirs, loss_of(in_transformers_form(padded_to(batch, MAX_TEXT, MAX_REGIONS))), their_bf16),
+        LONGEST: Side(theirs, loss_of(in_transformers_form(batch)), their_bf16),
     }
     result = compare_steps(sides, pretraining_flops(ours, batch), real_tokens(batch))
     if not bf16:
