@@ -52,7 +52,8 @@ def _steps(results: Results) -> str:
             ours, theirs = (result["sides"][side] for side in (OURS, peer))
             share = ""
             if rates:
-                share = f"{ours['flops_per_second'] / rates['bfloat16' if 'bf16' in name or 'shipped' in name else 'float32']:.0%}"
+                rate = rates["bfloat16" if name.endswith(("bf16", "as_shipped")) else "float32"]
+                share = f"{ours['flops_per_second'] / rate:.0%}"
             lines.append(
                 f"| {ROWS[name].title} | {peer} | {theirs['seconds']:.2f} s | {ours['seconds']:.2f} s | "
                 f"{against['ratio']:.2f} | {against['cpu_ratio']:.2f} | {against['bound']:.2f} | "

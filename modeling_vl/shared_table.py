@@ -40,11 +40,13 @@ def share_table(embeddings: nn.Embedding, decoder: nn.Linear) -> tuple[Tensor | 
 
     Returns:
         The table for a lookup with sparse gradients, and the table for the decoder; None and None where the modules
-        had better use their own: without a tie or a gradient, on an accelerator, and in a graph.
+        had better use their own: without a tie or a gradient, on an accelerator, in a graph, and where something else
+        stands in their place, such as an adapter.
     """
+    if type(embeddings) is not nn.Embedding or type(decoder) is not nn.Linear or builds_graph():
+        return None, None
     table = embeddings.weight
-    tied = decoder.weight is table and table.requires_grad and not builds_graph()
-    if not tied or table.device.type != "cpu" or type(table) is not nn.Parameter:
+    if decoder.weight is not table or not table.requires_grad or table.device.type != "cpu":
         return None, None
     return _SharedTable.apply(table)
 

@@ -98,7 +98,7 @@ def test_the_loss_reaches_every_parameter_that_the_task_reads(model, task):
     assert all(any(part in name for name in silent) for part in unread), silent
 
 
-@pytest.mark.parametrize("task", ["MultipleChoice", "PhraseGrounding"])
+@pytest.mark.parametrize("task", ["MultipleChoice", "PhraseGrounding", "RegionGrounding"])
 @both
 def test_checkpointing_does_not_change_gradients(model, task):
     gradients = []
