@@ -99,7 +99,8 @@ class MaskedTokenHead(nn.Module):
         if word_table is not None:
             return nn.functional.linear(states, word_table, self.bias)
         # Called, not read for its weight: accelerate loads offloaded weights when a module is called.
-        return self.decoder(states).add_(self.bias)
+        logits = self.decoder(states)
+        return logits + self.bias.to(logits.dtype)
 
     def resize_bias(self, vocab_size: int) -> None:
         """Cut or extend the bias with zeros to `vocab_size` word pieces."""

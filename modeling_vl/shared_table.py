@@ -40,15 +40,29 @@ def share_table(embeddings: nn.Embedding, decoder: nn.Linear) -> tuple[Tensor | 
 
     Returns:
         The table for a lookup with sparse gradients, and the table for the decoder; None and None where the modules
-        had better use their own: without a tie or a gradient, on an accelerator, in a graph, and where something else
-        stands in their place, such as an adapter.
+        had better use their own: without a tie or a gradient, on an accelerator, in a graph, where something else
+        stands in their place, such as an adapter, and where somebody hooked them, who wants to see them called.
     """
     if type(embeddings) is not nn.Embedding or type(decoder) is not nn.Linear or builds_graph():
+        return None, None
+    if _is_hooked(embeddings) or _is_hooked(decoder):
         return None, None
     table = embeddings.weight
     if decoder.weight is not table or not table.requires_grad or table.device.type != "cpu":
         return None, None
     return _SharedTable.apply(table)
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return any(
+        (
+            module._forward_pre_hooks,
+            module._forward_hooks,
+            module._backward_pre_hooks,
+            module._backward_hooks,
+            "forward" in vars(module),  # how accelerate hooks a module
+        )
+    )
 
 
 def look_up(embeddings: nn.Embedding, ids: Tensor, table: Tensor | None) -> Tensor:

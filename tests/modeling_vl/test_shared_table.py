@@ -63,3 +63,17 @@ def test_tables_that_are_not_tied_or_not_trained_stay_apart() -> None:
     assert share_table(embeddings, decoder) == (None, None)
     free = tiny_model(ViLBertForPreTraining, tie_word_embeddings=False)
     assert share_table(free.get_input_embeddings(), free.get_output_embeddings()) == (None, None)
+
+
+@both
+@pytest.mark.parametrize(
+    "register", ["register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"]
+)
+def test_hooked_tables_are_called(model_class: type, register: str) -> None:
+    model = tiny_model(model_class)
+    modules = [model.get_input_embeddings(), model.get_output_embeddings()]
+    called = []
+    for module in modules:
+        getattr(module, register)(lambda module, *_: called.append(module))
+    model(**batch_for(model_class)).loss.backward()
+    assert set(called) == set(modules)
