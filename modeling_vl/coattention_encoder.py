@@ -87,8 +87,8 @@ class ViLBertEncoder(nn.Module):
                 regions_over_text.append(region_weights)
         if not meetings and pair_index is not None:
             read_text = read_regions = True  # what is read are pairs, which are made of the last states only
-        gate = _gate(text, regions) if config.dynamic_attention else None
         if read_regions is not False:
+            gate = _gate(text, regions) if config.dynamic_attention else None
             _run_block(regions, self.visual_layers, visual_done, config.frozen_visual_layers, gate, read_regions)
         if read_text is not False:
             _run_block(text, self.text_layers, text_done, config.frozen_text_layers, None, read_text)

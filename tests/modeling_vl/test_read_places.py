@@ -54,6 +54,18 @@ def test_vilbert_computes_what_is_read_as_if_all_were(meetings: str, padded: boo
         torch.testing.assert_close(read[name], everything[name], rtol=0, atol=1e-5)
 
 
+@torch.no_grad()
+def test_a_gate_waits_for_no_image_that_is_not_read() -> None:
+    """One text gates three images, two of which it is paired with; only the pooled text is read."""
+    fields = {"dynamic_attention": True, "text_coattention_ids": [1], "visual_coattention_ids": [1]}
+    model = tiny_model(ViLBertModel, fusion_method="text", **fields)
+    inputs = {name: value if "visual" in name else value[:1] for name, value in tiny_inputs().items()}
+    pairs = torch.tensor([[0, 2], [0, 0]])
+    expected = model(**inputs, pair_index=pairs).pooler_output
+    read = model(**inputs, pair_index=pairs, read_places=POOLED).pooler_output
+    torch.testing.assert_close(read, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("bypass", [True, False])
 @pytest.mark.parametrize("padded", [True, False])
 @torch.no_grad()
