@@ -82,6 +82,17 @@ def test_a_term_with_nothing_to_predict_is_zero_and_keeps_its_gradient_path(mode
 
 
 @both
+def test_gradients_can_be_watched_at_every_layer(model_class):
+    model, batch = tiny_model(model_class), {**tiny_inputs(), **labels_for(model_class)}
+    watched = set()
+    for name, module in model.named_modules():
+        if not list(module.children()):
+            module.register_full_backward_hook(lambda module, inputs, outputs, name=name: watched.add(name))
+    model(**batch).loss.backward()
+    assert {"cls.predictions.decoder", "cls.seq_relationship"} < watched
+
+
+@both
 def test_micro_batches_with_denominators_add_up_to_the_big_batch(model_class):
     model, inputs, labels = tiny_model(model_class), tiny_inputs(), labels_for(model_class)
     whole = model(**inputs, **labels)
