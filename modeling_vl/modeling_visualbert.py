@@ -406,5 +406,5 @@ class VisualBertForPreTraining(VocabularyHeadMixin, VisualBertPreTrainedModel):
 
     def _read_places(self, input_ids: Tensor, labels: Tensor | None, *others: Tensor | bool | None) -> ReadPlaces:
         read = self.cls.read_places(labels, *others)
-        over_regions = labels is not None and labels.shape[-1] > input_ids.shape[-1]
+        over_regions = labels is not None and labels.dim() == 2 and labels.shape[1] > input_ids.shape[1]
         return read._replace(regions=True) if over_regions else read

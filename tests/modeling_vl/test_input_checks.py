@@ -93,6 +93,7 @@ LABELS = torch.full((3, 9), -100)
 BAD_LABELS = {
     "labels with rows missing": ({"labels": LABELS[:2]}, r"labels must be \[3, 9\].*\[3, 15\].*got \[2, 9\]"),
     "flat labels": ({"labels": LABELS[0]}, r"labels must be \[3, 9\].*got \[9\]"),
+    "one label": ({"labels": LABELS[0, 0]}, r"labels must be \[3, 9\].*got \[\]"),
     "labels beyond the vocabulary": ({"labels": LABELS + 199}, r"labels .* 98 \(vocab_size\), or -100; got 99"),
     "labels that ignore -1": ({"labels": LABELS + 99}, r"labels .*, or -100; got -1"),
     "labels on padding": ({"labels": LABELS + 105}, r"labels of rows \[1, 2\] lie on padding: give these places -100"),
