@@ -193,6 +193,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         text = Stream(forward_pass, embedded, text_layout)
         words = take_rows(text.padded(), text_rows)
         read = forward_pass.to_compute(read_places)
+        pools_image = visual_embeds is not None and config.fusion_method != "text"
         rows = input_ids.shape[0] if pair_index is None else pair_index.shape[0]
         read_text = places_to_compute(read.text, True, rows, input_ids.shape[1], input_ids.device)
         if visual_embeds is None:
@@ -201,7 +202,6 @@ class VisualBertModel(VisualBertPreTrainedModel):
         else:
             if config.bypass_transformer:
                 text.run(self.encoder.layer)
-            pools_image = config.fusion_method != "text"
             read_regions = places_to_compute(
                 read.regions, read.pooled and pools_image, rows, visual_embeds.shape[1], visual_embeds.device
             )
@@ -232,11 +232,11 @@ class VisualBertModel(VisualBertPreTrainedModel):
                 stream.run(self.encoder.layer, read=read_joint)
 
         states = stream.padded()
-        pools_image = read.pooled and visual_embeds is not None and config.fusion_method != "text"
+        image_states = states[:, input_ids.shape[1] :]
         return VisualBertModelOutput(
             last_hidden_state=states,
             pooler_output=self.pooler(states[:, : input_ids.shape[1]], attention_mask) if read.pooled else None,
-            visual_pooler_output=self.visual_pooler(states[:, input_ids.shape[1] :]) if pools_image else None,
+            visual_pooler_output=self.visual_pooler(image_states) if read.pooled and pools_image else None,
             hidden_states=tuple(stream.hidden_states) if forward_pass.record_states else None,
             attentions=tuple(stream.attentions) if forward_pass.record_weights else None,
         )

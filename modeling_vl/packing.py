@@ -212,7 +212,7 @@ def unpack_attention(weights: Tensor, queries: Layout, keys: Layout) -> Tensor:
 
 
 def choose_layout(
-    mask: Tensor | None, batch_size: int, length: int, pack: bool, read_places: tuple[int, ...] = (0,)
+    mask: Tensor | None, batch_size: int, length: int, pack: bool, pooled_places: tuple[int, ...] = (0,)
 ) -> Layout:
     """Pack a stream when that saves work and gives the same numbers.
 
@@ -223,7 +223,7 @@ def choose_layout(
         batch_size: B.
         length: L.
         pack: Whether packing is wanted; export and compilation need shapes that do not depend on values.
-        read_places: Places that poolers read.
+        pooled_places: Places that poolers read.
 
     Returns:
         The layout.
@@ -231,13 +231,13 @@ def choose_layout(
     if not pack or mask is None or builds_graph():
         return PaddedLayout(mask, batch_size, length)
     real = mask.bool()
-    if bool(real.all()) or not bool(real[:, read_places].all()):
+    if bool(real.all()) or not bool(real[:, pooled_places].all()):
         return PaddedLayout(mask, batch_size, length)
     return PackedLayout(mask)
 
 
 def choose_flash_layout(
-    mask: Tensor | None, batch_size: int, length: int, device: torch.device, read_places: tuple[int, ...] = (0,)
+    mask: Tensor | None, batch_size: int, length: int, device: torch.device, pooled_places: tuple[int, ...] = (0,)
 ) -> PackedLayout:
     """The layout of flash attention, which takes sequences end to end and never a padding mask.
 
@@ -246,7 +246,7 @@ def choose_flash_layout(
         batch_size: B.
         length: L.
         device: Where the stream lives.
-        read_places: Places that poolers read.
+        pooled_places: Places that poolers read.
 
     Returns:
         A packed layout, also when nothing is padded.
@@ -256,10 +256,10 @@ def choose_flash_layout(
     """
     if mask is None:
         mask = torch.ones(batch_size, length, dtype=torch.bool, device=device)
-    masked = (~mask[:, read_places].bool()).any(1).nonzero().flatten().tolist()
+    masked = (~mask[:, pooled_places].bool()).any(1).nonzero().flatten().tolist()
     if masked:
         raise ValueError(
-            f"rows {masked} of the batch mask one of the places {list(read_places)}; flash attention drops masked "
+            f"rows {masked} of the batch mask one of the places {list(pooled_places)}; flash attention drops masked "
             "places, but a pooler reads these. Unmask them (texts and regions are padded on the right) or use "
             "attn_implementation='sdpa'"
         )

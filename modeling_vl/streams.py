@@ -68,7 +68,7 @@ class Pass(NamedTuple):
         batch_size: int,
         length: int,
         device: torch.device,
-        read_places: tuple[int, ...] = (0,),
+        pooled_places: tuple[int, ...] = (0,),
     ) -> Layout:
         """How a stream lies in memory under this pass's backend.
 
@@ -77,17 +77,17 @@ class Pass(NamedTuple):
             batch_size: B.
             length: L.
             device: Where the stream lives.
-            read_places: Places that poolers read.
+            pooled_places: Places that poolers read.
 
         Returns:
             The layout.
         """
         if takes_sequences_end_to_end(self.backend):
-            return choose_flash_layout(mask, batch_size, length, device, read_places)
+            return choose_flash_layout(mask, batch_size, length, device, pooled_places)
         # What is recorded of a packed stream is a copy, which no gradient passes through: with gradients on, it may be
         # wanted (`retain_grad`), and the stream stays padded.
         traces = torch.is_grad_enabled() and (self.record_states or self.record_weights)
-        return choose_layout(mask, batch_size, length, self.config.packed_execution and not traces, read_places)
+        return choose_layout(mask, batch_size, length, self.config.packed_execution and not traces, pooled_places)
 
 
 class Stream:
