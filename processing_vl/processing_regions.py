@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin, Unpack
-from transformers.tokenization_utils_base import BatchEncoding, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import LARGE_INTEGER, BatchEncoding, PreTrainedTokenizerBase
 
 from configuration_vl.hub_code import CarriesCode
 
@@ -137,7 +137,8 @@ class RegionTextProcessor(CarriesCode, ProcessorMixin, auto_class="AutoProcessor
         _check_padding_side(self.tokenizer)
         if self.append_mask:
             text = _as_question(text) if isinstance(text, str) else [_as_question(one) for one in text]
-            max_length = min(max_length or self.tokenizer.model_max_length, self.tokenizer.model_max_length) - 1
+            longest = min(max_length or self.tokenizer.model_max_length, self.tokenizer.model_max_length)
+            max_length = longest - 1 if longest < LARGE_INTEGER else None  # else the tokenizer allows any length
         encoding = self.tokenizer(
             [text] if isinstance(text, str) else text,
             [text_pair] if isinstance(text_pair, str) else text_pair,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from transformers import AutoFeatureExtractor, AutoProcessor, AutoTokenizer
+from transformers import AutoFeatureExtractor, AutoProcessor, AutoTokenizer, BertTokenizer
 from transformers.configuration_utils import PreTrainedConfig
 
 from processing_vl.feature_extraction_regions import RegionFeatureExtractor
@@ -111,6 +111,15 @@ def test_a_long_question_keeps_its_mask():
     assert asking()(text="a dog", padding="max_length", max_length=7)["input_ids"].tolist() == [
         [CLS, A, DOG, QUESTION_MARK, MASK, SEP, 0]
     ]
+
+
+def test_a_tokenizer_that_allows_any_length_keeps_the_mask_too():
+    unbounded = BertTokenizer(vocab=str(minilm_folder() / "vocab.txt"))
+    questions = RegionTextProcessor(RegionFeatureExtractor(visual_embedding_dim=8), unbounded, append_mask=True)
+    assert questions(text="a dog")["input_ids"].tolist() == [[CLS, A, DOG, QUESTION_MARK, MASK, SEP]]
+    dogs = " ".join(["dog"] * 600)
+    assert questions(text=dogs)["input_ids"].shape == (1, 604)
+    assert questions(text=dogs, max_length=5)["input_ids"].tolist() == [[CLS, DOG, DOG, MASK, SEP]]
 
 
 def test_unknown_kinds_of_tensors():
