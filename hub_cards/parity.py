@@ -46,12 +46,12 @@ def parity_with(code_base: str, model_type: str, document: Path = DOCUMENT) -> P
         document: The document. An installed package has none.
 
     Returns:
-        How many files were compared and what their largest difference was; None where there is no document, or it has
-        none of this code base and model.
+        How many files were compared and what their largest difference was; None where there is no document, or nothing
+        of this code base and model in it.
     """
-    if not document.is_file():
+    key = next((key for key, known in CODE_BASES.items() if known.name == code_base), None)
+    if key is None or not document.is_file():
         return None
-    key = next(key for key, known in CODE_BASES.items() if known.name == code_base)
     differences = [
         found
         for name, cells in _ROW.findall(document.read_text(encoding="utf-8"))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from datasets_vl.code_version import library_versions
-from datasets_vl.manifest import write_whole
+from datasets_vl.record_files import read_record, write_record
 
 from .checkpointing import RunState
 
@@ -60,7 +59,7 @@ def write_run_record(folder: Path, state: RunState, device: torch.device, commit
         versions=library_versions(),
         arguments=state.arguments,
     )
-    write_whole(folder / RUN_NAME, json.dumps(asdict(record), indent=2) + "\n")
+    write_record(folder / RUN_NAME, record)
 
 
 def read_run_record(folder: str | Path) -> RunRecord | None:
@@ -75,13 +74,7 @@ def read_run_record(folder: str | Path) -> RunRecord | None:
     Raises:
         ValueError: If the file holds something else.
     """
-    path = Path(folder) / RUN_NAME
-    if not path.is_file():
-        return None
-    try:
-        return RunRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError) as error:
-        raise ValueError(f"{path} is not what a training run writes beside its model: {error}") from error
+    return read_record(Path(folder) / RUN_NAME, RunRecord, "a training run")
 
 
 def hardware_name(device: torch.device) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoTokenizer, BertTokenizer
@@ -12,6 +11,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 import modeling_vl
 from datasets_vl.code_version import code_commit, library_versions
+from datasets_vl.record_files import read_record, write_record
 from processing_vl.feature_extraction_regions import RegionFeatureExtractor
 from processing_vl.processing_regions import RegionTextProcessor
 
@@ -25,7 +25,7 @@ class ConversionRecord:
     """What a converted folder says of its weights.
 
     Attributes:
-        code_base: Where they come from, a key of `modeling_vl.conversion.CODE_BASES`.
+        code_base: Where they come from, the `name` of one of `modeling_vl.conversion.CODE_BASES`.
         checkpoint: Name of the checkpoint's file or folder.
         architecture: Our class that holds them.
         renamed: How many weights were taken over, under their old names or new ones.
@@ -59,13 +59,7 @@ def read_conversion_record(folder: str | Path) -> ConversionRecord | None:
     Raises:
         ValueError: If the file holds something else.
     """
-    path = Path(folder) / CONVERSION_NAME
-    if not path.is_file():
-        return None
-    try:
-        return ConversionRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError) as error:
-        raise ValueError(f"{path} is not what a conversion writes beside its model: {error}") from error
+    return read_record(Path(folder) / CONVERSION_NAME, ConversionRecord, "a conversion")
 
 
 def build_model(conversion: Conversion) -> PreTrainedModel:
@@ -159,5 +153,5 @@ def write_folder(
         code_commit=code_commit(),
         versions=library_versions(),
     )
-    (folder / CONVERSION_NAME).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    write_record(folder / CONVERSION_NAME, record)
     return folder

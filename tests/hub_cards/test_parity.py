@@ -32,6 +32,7 @@ TEXT = """\
         ("volta", "vilbert", (1, "5.0e-06")),
         ("volta", "visualbert", (1, "4.5e-06")),
         ("mmf", "visualbert", None),
+        ("a code base of a later version", "vilbert", None),
     ],
 )
 def test_files_and_largest_difference_of_a_code_base(
