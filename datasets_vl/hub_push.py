@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, GitCommitInfo, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, GitCommitInfo, HfApi, RepoCard
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import filter_repo_objects
 
@@ -115,14 +115,36 @@ def push_files(
     missing = [str(path) for path in files.values() if not Path(path).is_file()]
     if missing:
         raise FileNotFoundError(f"nothing was pushed to {repo_id}, because these files do not exist: {missing}")
-    push = _Push(repo_id, kind, message or f"Upload {len(files)} files", branch)
+    push = _Push(repo_id, kind, (message or "").strip() or f"Upload {len(files)} files", branch)
     try:
         return push.run(files, private, replaces)
     except (HTTPError, OSError, RuntimeError) as error:
         newer = push.newer_commits()
-        if _outcome_is_unknown(error) and newer and newer[-1].title == push.message:
+        if _outcome_is_unknown(error) and newer and newer[-1].title == push.title:
             return push.address_of(newer[-1])
         raise PushError(push.report(error, newer)) from error
+
+
+def check_card(card: RepoCard) -> None:
+    """Have the Hub check the metadata of a card; nothing is sent to a repository.
+
+    Args:
+        card: Of any kind.
+
+    Raises:
+        ValueError: The Hub does not accept them.
+        PushError: The Hub did not say.
+    """
+    try:
+        card.validate()
+    except ValueError as error:
+        raise ValueError(f"the Hub does not accept this card, and nothing was pushed: {error}") from None
+    except (HTTPError, OSError) as error:
+        reason, advice = _explain(error)
+        raise PushError(
+            f"the Hub did not check the card, and nothing was pushed: {reason} ({_first_line(error)}). "
+            f"What to do: {advice}."
+        ) from error
 
 
 class _Push:
@@ -132,7 +154,7 @@ class _Push:
         self._api = HfApi()
         self._repo_id = repo_id
         self._kind = kind
-        self.message = message
+        self.title, _, self._text = message.partition("\n")
         self._branch = branch
         self._before: str | None = None
 
@@ -153,7 +175,8 @@ class _Push:
                 *(CommitOperationAdd(path, str(local)) for path, local in files.items()),
                 *(CommitOperationDelete(path) for path in replaced),
             ],
-            commit_message=self.message,
+            commit_message=self.title,
+            commit_description=self._text.strip(),
             repo_type=self._kind,
             revision=self._branch,
             parent_commit=self._before,

@@ -115,6 +115,7 @@ def dataset_card(folder: DatasetFolder, name: str, given: Mapping[str, Any]) -> 
         "feature_dtype": metadata.feature_dtype,
         "num_classes": metadata.num_classes,
     }
+    filled = folder.columns
     first, place = next(iter(region_splits(folder.path).items()))
     address = f"hf://datasets/{name}" if place == folder.path else f"hf://datasets/{name}/{place.name}"
     return render(
@@ -128,9 +129,7 @@ def dataset_card(folder: DatasetFolder, name: str, given: Mapping[str, Any]) -> 
         splits=folder.splits,
         images=images,
         columns=[
-            (column, kind, text.format(**described))
-            for column, (kind, text) in _COLUMNS.items()
-            if column in folder.columns
+            (column, kind, text.format(**described)) for column, (kind, text) in _COLUMNS.items() if column in filled
         ],
         data_license=licence_text(values, "data_license"),
         first_split=first,

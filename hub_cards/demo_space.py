@@ -18,7 +18,7 @@ from processing_vl.region_features import RegionFeatures
 
 from .asked import SPACE
 from .fields import fill
-from .model_tasks import class_reference, task_of
+from .model_tasks import architecture_of, class_reference, task_of
 from .rendering import render
 
 GRADIO = "6.31.0"
@@ -70,7 +70,9 @@ class ExampleImages:
             raise ValueError(f"{regions} has no image {', '.join(missing)}")
         chosen = {folder.image_ids.find(name) for name in image_ids} or range(min(most, len(folder)))
         images = [image for _, image in folder.read(sorted(chosen))]
-        files = {path.stem: path for path in (Path(photos).iterdir() if photos else ()) if path.suffix in _PHOTOS}
+        files = {
+            path.stem: path for path in (Path(photos).iterdir() if photos else ()) if path.suffix.lower() in _PHOTOS
+        }
         return cls(images, {image.image_id: files[image.image_id] for image in images if image.image_id in files})
 
 
@@ -128,7 +130,7 @@ def demo_space(examples: ExampleImages, name: str, given: Mapping[str, Any]) -> 
     known = {"title": name.rpartition("/")[2], "model_revision": "main"}
     values = fill(SPACE, known, given, f"the demo {name}")
     config = _config_of(values["model"], values["model_revision"])
-    architecture = config["architectures"][0]
+    architecture = architecture_of(config, values["model"])
     if not architecture.endswith(SHOWABLE):
         raise ValueError(
             f"{values['model']} is a {architecture}; the page knows models whose class ends in {', '.join(SHOWABLE)}"

@@ -11,11 +11,12 @@ from typing import Any
 
 from safetensors import safe_open
 
-import modeling_vl
 from datasets_vl.manifest import MANIFEST_NAME, read_manifest
 from datasets_vl.parquet import RegionFeaturesMetadata
 from modeling_vl.conversion.folder import ConversionRecord, read_conversion_record
 from training_vl.run_record import RunRecord, read_run_record
+
+from .model_tasks import architecture_of
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _PLACES = frozenset(
@@ -73,9 +74,7 @@ class ModelFolder:
                 "with save_pretrained (a conversion writes the processor with --tokenizer)"
             )
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        architecture = (config.get("architectures") or ["none"])[0]
-        if architecture not in modeling_vl.__all__:
-            raise ValueError(f"{path} holds a model of the class {architecture}, which is none of this package")
+        architecture = architecture_of(config, path)
         sizes: Counter[str] = Counter()
         for file in weights:
             with safe_open(file, framework="np") as tensors:

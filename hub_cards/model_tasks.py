@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import transformers
@@ -128,6 +129,25 @@ _OTHERS = {
         ask="print(model(**inputs).last_hidden_state.shape)",
     ),
 }
+
+
+def architecture_of(config: Mapping[str, Any], place: str | Path) -> str:
+    """The class of a saved model.
+
+    Args:
+        config: Its `config.json`.
+        place: Its folder or Hub id, for the error.
+
+    Returns:
+        Name of the class.
+
+    Raises:
+        ValueError: If it is none of this package.
+    """
+    architecture = (config.get("architectures") or ["none"])[0]
+    if architecture not in modeling_vl.__all__:
+        raise ValueError(f"{place} holds a model of the class {architecture}, which is none of this package")
+    return architecture
 
 
 def task_of(architecture: str, config: Mapping[str, Any]) -> ModelTask:

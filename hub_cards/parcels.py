@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import RepoCard
 
 from datasets_vl.hub_dataset import CARD_NAME, REGION_FILES, region_files
-from datasets_vl.hub_push import WEIGHTS, Kind, push_files
+from datasets_vl.hub_push import WEIGHTS, Kind, check_card, push_files
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,7 @@ class Parcel:
             ValueError: The Hub does not accept the card's metadata; nothing was sent.
             PushError: The push failed.
         """
-        try:
-            self.card.validate()
-        except ValueError as error:
-            raise ValueError(f"the Hub does not accept this card, and nothing was pushed: {error}") from None
+        check_card(self.card)
         self.card.save(scratch / CARD_NAME)
         return push_files(
             {**self.files, CARD_NAME: scratch / CARD_NAME},

@@ -173,12 +173,16 @@ def test_four_kinds_are_pushed_and_used(hub: Hub, places: dict[str, Path]) -> No
     assert rows[0] == [f"region {found.index(max(found))}", round(max(found), 3)]
 
 
-def test_a_card_that_the_hub_refuses_is_not_pushed(hub: Hub, places: dict[str, Path]) -> None:
+def test_a_card_that_the_hub_refuses_or_cannot_check_is_not_pushed(hub: Hub, places: dict[str, Path]) -> None:
     hub.fail("POST", "/validate-yaml", status=400, message="license must be one of the list")
-    printed = hub.output(PUSH, json.dumps([words("dataset", places)]))
+    hub.cut("POST", "/validate-yaml", after=10)
+    printed = hub.output(PUSH, json.dumps([words("dataset", places)] * 2))
     assert "ended: ValueError: the Hub does not accept this card, and nothing was pushed: " in printed
     assert "license must be one of the list" in printed
-    assert [request.path for request in hub.requests] == ["/api/validate-yaml"]
+    assert (
+        "ended: PushError: the Hub did not check the card, and nothing was pushed: the connection broke (" in printed
+    )
+    assert [request.path for request in hub.requests] == ["/api/validate-yaml"] * 2
 
 
 @pytest.fixture

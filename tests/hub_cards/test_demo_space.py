@@ -100,7 +100,7 @@ def test_answers_come_with_the_regions_that_the_text_attends_to(
 
 def test_boxes_are_drawn_on_white_or_on_the_photo(page: Callable, regions: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    Image.new("RGB", (64, 48), (0, 0, 200)).save(tmp_path / "photos" / "image-2.png")
+    Image.new("RGB", (64, 48), (0, 0, 200)).save(tmp_path / "photos" / "image-2.PNG")
     module, demo, image = page(ViLBertForRegionGrounding, ExampleImages.read(regions, photos=tmp_path / "photos"))
     assert demo.names == ["00-image-0", "01-a_b_c", "02-image-2"]
     scores = np.arange(image.num_regions)[::-1] / 10

@@ -131,9 +131,10 @@ def test_a_push_whose_answer_was_lost_has_succeeded(hub: Hub, tmp_path: Path) ->
     for name in WEIGHTS:
         (tmp_path / "m" / name).rename(tmp_path / "m" / "model.safetensors")
     hub.lose_answer("POST", "/commit/")
-    (outcome, again) = pushes(hub, tmp_path / "m", "second", "second")
+    (outcome, again) = pushes(hub, tmp_path / "m", *["second\n\nOne file in the place of two."] * 2)
     assert outcome == again == f"{hub.url}/someone/m/commit/{hub.repository('m').head.oid}"
     assert log(hub) == ["initial commit", "first", "second"]
+    assert hub.repository("m").head.message == "One file in the place of two."
     assert sorted(hub.repository("m").head.files) == [".gitattributes", "config.json", "model.safetensors"]
 
 
