@@ -37,8 +37,10 @@ html_show_sphinx = False
 highlight_language = "none"
 
 
-def say_no_type_of_results(app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:
-    """Keep napoleon from taking what stands before a colon for the type of a result: annotations say that."""
+def say_no_types(app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:
+    """Keep napoleon from taking what stands before a colon for a type: annotations say that."""
+    if what in ("data", "attribute") and lines:
+        lines[0] = f": {lines[0]}"
     for number, line in enumerate(lines[:-1]):
         if line.strip() in ("Returns:", "Yields:"):
             text = lines[number + 1]
@@ -47,4 +49,4 @@ def say_no_type_of_results(app: Sphinx, what: str, name: str, documented: Any, o
 
 def setup(app: Sphinx) -> None:
     """Change docstrings before napoleon reads them."""
-    app.connect("autodoc-process-docstring", say_no_type_of_results, priority=400)
+    app.connect("autodoc-process-docstring", say_no_types, priority=400)

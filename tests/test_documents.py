@@ -122,7 +122,7 @@ def test_links_and_named_files_exist(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         if not target.exists() or (heading and heading not in anchors(target)):
             faults.append(link)
-    named = re.findall(r"examples/[\w/.]+\.(?:py|yaml)", page.read_text(encoding="utf-8"))
+    named = re.findall(r"(?:tests/)?examples/[\w/.]+\.(?:py|yaml)", page.read_text(encoding="utf-8"))
     assert faults + [file for file in named if not (ROOT / file).exists()] == []
 
 

@@ -14,7 +14,7 @@ from tests.import_checks import PACKAGES, ROOMS, imports_of, place, source_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
-EXTRAS_OF_USERS = ("formats", "export", "vision", "train", "demo")
+EXTRAS_OF_USERS = ("formats", "export", "train", "demo")
 DEVELOPMENT_ONLY = ("docs", "dev")
 
 
@@ -116,7 +116,7 @@ def test_faults_are_found_out(tmp_path: Path) -> None:
             "setup.cfg": "[options]\ninstall_requires =\n    PyYAML>=6\n    modeling-vl[train]\n"
             "[options.packages.find]\ninclude =\n    modeling_vl*\n"
             "[options.package_data]\nmodeling_vl = */*.py\n"
-            "[options.extras_require]\nformats =\n    h5py\nexport =\nvision =\ntrain =\ndemo =\ndev =\n    pytest\n",
+            "[options.extras_require]\nformats =\n    h5py\nexport =\ntrain =\ndemo =\ndev =\n    pytest\n",
             "modeling_vl/__init__.py": "import os\n\nimport yaml\n",
             "modeling_vl/parts/__init__.py": "from modeling_vl import yaml\n",
             "modeling_vl/conversion/rules/bare.py": "def f() -> None:\n    import h5py\n    import numpy.linalg\n",
@@ -141,7 +141,7 @@ IMPORT_WITHOUT_EXTRAS = f"""
 import importlib
 import sys
 
-extras = ("h5py", "lmdb", "matplotlib", "onnx_ir", "onnxruntime", "PIL", "tensorboard", "torchvision")
+extras = ("h5py", "lmdb", "matplotlib", "onnx_ir", "onnxruntime", "PIL", "tensorboard")
 sys.modules.update(dict.fromkeys(extras))
 for package in {PACKAGES}:
     importlib.import_module(package)
