@@ -159,7 +159,7 @@ class _Push:
         self._before: str | None = None
 
     def run(self, files: Mapping[str, str | Path], private: bool | None, replaces: Sequence[str]) -> str:
-        sdk = "static" if self._kind == "space" else None
+        sdk = "static" if self._kind == "space" else None  # a Space is made with one; that of its card replaces it
         made = self._api.create_repo(
             self._repo_id, repo_type=self._kind, private=private, exist_ok=True, space_sdk=sdk
         )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import evaluate
@@ -32,6 +33,8 @@ _CITATIONS = {
     "vqa_accuracy": "goyal2017making",
 }
 """What introduced the benchmark that a metric is for."""
+_LONGEST_SUMMARY = 60
+"""Characters that the Hub allows the `short_description` of a Space."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,14 @@ def metric_card(folder: MetricFolder, name: str, given: Mapping[str, Any]) -> Sp
     """
     values = fill(METRIC, {"code_commit": code_commit()}, given, folder.path)
     metric, info = folder.path.name, folder.info
+    summary = folder.description.partition("\n")[0].partition(":")[0]
     data = SpaceCardData(
         title=metric,
         sdk="static",
         app_file="index.html",
         license="apache-2.0",
         tags=["evaluate", "metric", "vision-language"],
-        short_description=folder.description.partition("\n")[0].partition(":")[0][:60],
+        short_description=shorten(summary, _LONGEST_SUMMARY, placeholder="…"),
     )
     inputs, _, outputs = inspect.cleandoc(info.inputs_description).partition("Returns:")
     return render(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from transformers import AutoProcessor
 
 from datasets_vl.manifest import RegionShardWriter
 from datasets_vl.parquet import RegionFeaturesMetadata
+from hub_cards import demo_space
 from hub_cards.demo_space import DemoSpace, ExampleImages
 from hub_cards.model_tasks import class_reference
 from modeling_vl import (
@@ -131,3 +133,28 @@ def test_images_are_chosen_by_id(regions: Path, tmp_path: Path) -> None:
         ExampleImages.read(regions, ["image-2", "nothing"])
     with pytest.raises(FileNotFoundError, match="there is no folder of photos"):
         ExampleImages.read(regions, photos=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "someone/m holds a model of the class none, which is none of this package"),
+        ({"architectures": ["BlipForImageTextRetrieval"]}, "BlipForImageTextRetrieval, which is none of this package"),
+        ({"architectures": ["ViLBertForMaskedLM"]}, "is a ViLBertForMaskedLM; the page knows models whose class ends"),
+        (
+            {"architectures": ["ViLBertForRegionGrounding"], "visual_embedding_dim": FEATURES + 1},
+            f"the example images have {FEATURES} numbers a region, someone/m reads {FEATURES + 1}",
+        ),
+    ],
+)
+def test_models_that_do_not_fit_the_page(
+    config: dict[str, Any], message: str, regions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    monkeypatch.setattr(demo_space, "hf_hub_download", lambda model, name, revision: path)
+    said = dict.fromkeys(("images_license", "intended_use", "limits"), "x y")
+    with pytest.raises(ValueError, match=message):
+        demo_space.demo_space(
+            ExampleImages.read(regions), "someone/demo", {**said, "model": "someone/m", "texts": ["a dog"]}
+        )

@@ -22,6 +22,10 @@ def test_every_metric(name: str) -> None:
         assert f"\n* `{column}`: " in card.text
     assert f'evaluate.load("someone/{name}")' in card.text
     assert "\n```bibtex\n@" in card.text
+    summary = card.data.short_description
+    words = summary.removesuffix("…").split()
+    assert 0 < len(summary) <= 60
+    assert folder.description.replace(":", "").split()[: len(words)] == words  # none is cut
     assert card.data.tags == ["evaluate", "metric", "vision-language"]
     assert f"<h1>{name}</h1>" in metric_page(folder, f"someone/{name}")
 
