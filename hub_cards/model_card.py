@@ -107,9 +107,10 @@ def known_of_model(folder: ModelFolder) -> dict[str, Any]:
         known |= {"detector": regions.detector, "box_policy": regions.box_policy}
     if run := folder.run:
         early = f" of {run.total_steps} that were planned" if run.total_steps > run.steps else ""
+        unit = "iterations over its tasks" if folder.architecture.endswith("MultiTask") else "optimizer steps"
         size, rate = run.arguments.get("batch_size"), run.arguments.get("learning_rate")
         known |= {
-            "training": f"{run.steps} optimizer steps{early}, batch size {size}, highest learning rate {rate}.",
+            "training": f"{run.steps} {unit}{early}, batch size {size}, highest learning rate {rate}.",
             "hardware": f"{run.processes} process{'es' if run.processes > 1 else ''}, each on {run.hardware}",
             "code_commit": run.code_commit,
         }

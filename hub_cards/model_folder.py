@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from datasets_vl.manifest import MANIFEST_NAME, read_manifest
+from datasets_vl.manifest import MANIFEST_NAME, Manifest
 from datasets_vl.parquet import RegionFeaturesMetadata
 from modeling_vl.conversion.folder import ConversionRecord, read_conversion_record
 from training_vl.run_record import RunRecord, read_run_record
@@ -90,9 +90,9 @@ class ModelFolder:
     def regions(self) -> RegionFeaturesMetadata | None:
         """What the training's region features say of themselves, where they still lie where the run read them."""
         place = self.run.arguments.get("regions") if self.run else None
-        if not isinstance(place, str) or not (Path(place) / MANIFEST_NAME).is_file():
+        if not isinstance(place, str) or not (path := Path(place) / MANIFEST_NAME).is_file():
             return None
-        return read_manifest(place).metadata
+        return Manifest.from_json(path.read_text(encoding="utf-8"), str(path)).metadata  # the shards may be gone
 
     @property
     def started_from(self) -> str | None:
