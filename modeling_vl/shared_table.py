@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from .input_checks import builds_graph
 
@@ -24,11 +24,13 @@ class _SharedTable(Function):
         return table.view_as(table), table.view_as(table)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, of_lookup: Tensor | None, of_decoder: Tensor | None) -> Tensor | None:
         if of_decoder is None:
             return None if of_lookup is None else of_lookup.to_dense()
-        return of_decoder if of_lookup is None else of_decoder.add_(of_lookup)
+        if of_lookup is None:
+            return of_decoder
+        # With gradients on, those of the gradients are wanted (`create_graph`), which a change in place would spoil.
+        return of_decoder + of_lookup if torch.is_grad_enabled() else of_decoder.add_(of_lookup)
 
 
 def share_table(embeddings: nn.Embedding, decoder: nn.Linear) -> tuple[Tensor | None, Tensor | None]:
@@ -40,8 +42,9 @@ def share_table(embeddings: nn.Embedding, decoder: nn.Linear) -> tuple[Tensor | 
 
     Returns:
         The table for a lookup with sparse gradients, and the table for the decoder; None and None where the modules
-        had better use their own: without a tie or a gradient, on an accelerator, in a graph, where something else
-        stands in their place, such as an adapter, and where somebody hooked them, who wants to see them called.
+        had better use their own: without a tie or a gradient, on an accelerator, in a graph, under `torch.func`, where
+        something else stands in their place, such as an adapter, and where somebody hooked them, who wants to see them
+        called.
     """
     if type(embeddings) is not nn.Embedding or type(decoder) is not nn.Linear or builds_graph():
         return None, None
@@ -49,6 +52,8 @@ def share_table(embeddings: nn.Embedding, decoder: nn.Linear) -> tuple[Tensor | 
         return None, None
     table = embeddings.weight
     if decoder.weight is not table or not table.requires_grad or table.device.type != "cpu":
+        return None, None
+    if not isinstance(table, nn.Parameter):  # but what `torch.func` puts in its place
         return None, None
     return _SharedTable.apply(table)
 

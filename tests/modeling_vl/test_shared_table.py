@@ -65,6 +65,31 @@ def test_tables_that_are_not_tied_or_not_trained_stay_apart() -> None:
     assert share_table(free.get_input_embeddings(), free.get_output_embeddings()) == (None, None)
 
 
+def test_gradients_have_gradients() -> None:
+    tied, free = (tiny_model(ViLBertForPreTraining, tie_word_embeddings=tie) for tie in (True, False))
+    free.load_state_dict(tied.state_dict(), strict=False)
+    free.get_output_embeddings().weight.data.copy_(tied.get_input_embeddings().weight)
+    results = []
+    for model in (tied, free):
+        model.set_attn_implementation("eager")
+        tables = list(dict.fromkeys([model.get_input_embeddings().weight, model.get_output_embeddings().weight]))
+        gradients = torch.autograd.grad(model(**batch_for(ViLBertForPreTraining)).loss, tables, create_graph=True)
+        sum(gradients).square().sum().backward()
+        results.append(sum(table.grad for table in tables))
+    assert results[0].abs().max() > 0.1
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-5)
+
+
+@both
+def test_functional_gradients_are_those_of_the_model(model_class: type) -> None:
+    model, batch = tiny_model(model_class), batch_for(model_class)
+    parameters = dict(model.named_parameters())
+    functional = torch.func.grad(lambda values: torch.func.functional_call(model, values, (), batch).loss)(parameters)
+    model(**batch).loss.backward()
+    for name, parameter in parameters.items():
+        torch.testing.assert_close(functional[name], parameter.grad, rtol=0, atol=1e-6)
+
+
 @both
 @pytest.mark.parametrize(
     "register", ["register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"]
