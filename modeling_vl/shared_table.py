@@ -29,6 +29,7 @@ class _SharedTable(Function):
             return None if of_lookup is None else of_lookup.to_dense()
         if of_lookup is None:
             return of_decoder
+        of_lookup = of_lookup.coalesce()  # first the sum of a word's gradients, as without a shared table: bit-equal
         # With gradients on, those of the gradients are wanted (`create_graph`), which a change in place would spoil.
         return of_decoder + of_lookup if torch.is_grad_enabled() else of_decoder.add_(of_lookup)
 
