@@ -207,6 +207,8 @@ class ImageTextRetrievalPipeline(RegionPipeline):
             **options: Of the call.
         """
         if "regions" in batch:
+            if images is not None:
+                raise ValueError("an example brings images of its own, and regions=[...] others: give one of them")
             return [
                 self._rank([text], self.processor(regions=own), **options)[0]
                 for text, own in zip(batch["text"], batch["regions"], strict=True)

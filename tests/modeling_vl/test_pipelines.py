@@ -139,6 +139,8 @@ def test_mistakes_are_named() -> None:
         ranks("a cat")
     with pytest.raises(ValueError, match="give texts"):
         ranks(regions=IMAGES)
+    with pytest.raises(ValueError, match="brings images of its own"):
+        ranks({"text": "a cat", "regions": IMAGES[:2]}, regions=IMAGES)
     with pytest.raises(ValueError, match="needs a model for QuestionAnswering, got ViLBertForRegionGrounding"):
         pipeline("region-visual-question-answering", model=pipe.model, processor=pipe.processor, device="cpu")
     with pytest.raises(ValueError, match="give processor="):
