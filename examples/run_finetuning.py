@@ -38,21 +38,16 @@ from training_vl.training_command import training_command
 def run(words: Sequence[str]) -> None:
     """Train as the `words` of a command line say."""
     # Imported one after the other, so that --help and mistakes are answered before torch is there.
-    from training_vl.retrieval_arguments import asks_for_retrieval, parse_retrieval_arguments
+    from training_vl.retrieval_arguments import TASK, parse_finetuning_arguments
     from training_vl.run_checks import check_run
-    from training_vl.task_arguments import parse_task_arguments
 
-    if asks_for_retrieval(words):
-        of_retrieval = parse_retrieval_arguments(words, description=__doc__)
-        check_run(of_retrieval)
-
+    arguments = parse_finetuning_arguments(words, description=__doc__)
+    check_run(arguments)
+    if arguments.data.task == TASK:
         from training_vl.retrieval_training import fine_tune_retrieval
 
-        fine_tune_retrieval(of_retrieval)
+        fine_tune_retrieval(arguments)
     else:
-        arguments = parse_task_arguments(words, description=__doc__)
-        check_run(arguments)
-
         from training_vl.finetuning import fine_tune
 
         fine_tune(arguments)

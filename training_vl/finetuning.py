@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from transformers import PreTrainedModel
 
+from .arguments import RunArguments
 from .best_model import BestModel
 from .checkpointing import find_checkpoint
 from .distributed import training_accelerator
@@ -25,6 +27,8 @@ from .tiny_task import shrink_task
 from .training_loop import Batch, TrainingLoop, count_steps, divide_batch
 
 logger = logging.getLogger(__name__)
+
+Run = TypeVar("Run", bound=RunArguments[Any])
 
 
 def fine_tune(arguments: TaskRunArguments) -> Path | None:
@@ -40,7 +44,7 @@ def fine_tune(arguments: TaskRunArguments) -> Path | None:
         ValueError: If arguments, model and data do not fit each other.
         FloatingPointError: If the loss is no longer finite.
     """
-    arguments = check_output_dir(arguments)
+    arguments = check_output_dir(arguments, shrink_task)
     training = arguments.training
     accelerator = training_accelerator(
         training,
@@ -58,11 +62,12 @@ def fine_tune(arguments: TaskRunArguments) -> Path | None:
     return predictions
 
 
-def check_output_dir(arguments: TaskRunArguments) -> TaskRunArguments:
+def check_output_dir(arguments: Run, shrink: Callable[[Run], Run]) -> Run:
     """Ask for a place for the model and for the files it names, and make the run tiny if that is wanted.
 
     Args:
         arguments: As they came.
+        shrink: Makes it tiny.
 
     Returns:
         Those to run with.
@@ -72,7 +77,7 @@ def check_output_dir(arguments: TaskRunArguments) -> TaskRunArguments:
         FileNotFoundError: Naming all files and folders that are missing.
     """
     check_run(arguments)
-    return shrink_task(arguments) if arguments.training.tiny else arguments
+    return shrink(arguments) if arguments.training.tiny else arguments
 
 
 def finetuning_loop(

@@ -13,7 +13,7 @@ import yaml
 
 from .arguments import ModelArguments, RegionArguments, RunArguments
 from .recipes import RECIPE_SUFFIXES, described, parse_groups
-from .task_arguments import FineTuningArguments
+from .task_arguments import FineTuningArguments, TaskRunArguments, parse_task_arguments
 
 TASK = "retrieval"
 PACKAGE_PREFIX = "package:"
@@ -170,3 +170,19 @@ def parse_retrieval_arguments(arguments: Sequence[str], *, description: str | No
     """
     groups = (RetrievalModelArguments, RetrievalDataArguments, FineTuningArguments)
     return RunArguments(*parse_groups(groups, arguments, description=description))
+
+
+def parse_finetuning_arguments(
+    arguments: Sequence[str], *, description: str | None = None
+) -> TaskRunArguments | RetrievalRunArguments:
+    """Read the command line of a run of any task, see `recipes.parse_groups`.
+
+    Args:
+        arguments: The words of the command line, without the program.
+        description: Text above the list of arguments in the help.
+
+    Returns:
+        The arguments; of retrieval where words or recipe name it.
+    """
+    parse = parse_retrieval_arguments if asks_for_retrieval(arguments) else parse_task_arguments
+    return parse(arguments, description=description)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from configuration_vl.configuration_vision_language import VisionLanguageConfig
@@ -26,13 +25,12 @@ from .best_model import BestModel
 from .checkpointing import find_checkpoint
 from .data_setup import check_feature_dim, open_regions
 from .distributed import training_accelerator
-from .finetuning import with_epochs
+from .finetuning import check_output_dir, with_epochs
 from .model_setup import load_config, load_processor, starting_model
 from .retrieval_arguments import RetrievalDataArguments, RetrievalRunArguments
 from .retrieval_scoring import PairScorer, score_in_memory
-from .run_checks import check_run
 from .tiny_run import shrink
-from .training_loop import Batch, StepLosses, TrainingLoop, divide_batch
+from .training_loop import TrainingLoop, divide_batch, mean_loss
 from .visual_start import least_squares_start
 
 logger = logging.getLogger(__name__)
@@ -60,6 +58,30 @@ class RetrievalParts:
     captions: CaptionTable
     validation: RetrievalSplit | None
 
+    def examples(self, seed: int) -> InBatchRetrieval | CandidateRetrieval:
+        """What a caption's image is told from, drawn with `seed`."""
+        data = self.arguments
+        if data.candidates == "in_batch":
+            return InBatchRetrieval(self.captions, seed=seed)
+        pool = None if data.hard_negatives is None else read_pool(data.hard_negatives)
+        return CandidateRetrieval(self.captions, self.regions, hard_images=pool, seed=seed)
+
+    @cached_property
+    def collator(self) -> RetrievalCollator:
+        """What makes the training batches."""
+        data = self.arguments
+        return RetrievalCollator(
+            self.processor,
+            max_text_length=data.max_text_length,
+            feature_dropout=data.feature_dropout,
+            token_dropout=data.token_dropout,
+        )
+
+    @property
+    def loss_arguments(self) -> dict[str, bool]:
+        """What the model is told besides a batch to compute its loss: without candidates that of all pairs."""
+        return {"return_loss": True} if self.arguments.candidates == "in_batch" else {}
+
     def training_data(self, *, batch_size: int, seed: int, rank: int, world_size: int) -> TrainingData:
         """Endless batches of one process.
 
@@ -72,28 +94,21 @@ class RetrievalParts:
         Returns:
             The data.
         """
-        data = self.arguments
-        if data.candidates == "in_batch":
-            task = InBatchRetrieval(self.captions, seed=seed)
-        else:
-            pool = None if data.hard_negatives is None else read_pool(data.hard_negatives)
-            task = CandidateRetrieval(self.captions, self.regions, hard_images=pool, seed=seed)
-        collator = RetrievalCollator(
-            self.processor,
-            max_text_length=data.max_text_length,
-            feature_dropout=data.feature_dropout,
-            token_dropout=data.token_dropout,
-        )
         return LocalTrainingData(
             self.regions,
-            task,
-            collator,
+            self.examples(seed),
+            self.collator,
             batch_size=batch_size,
             seed=seed,
             rank=rank,
             world_size=world_size,
-            num_workers=data.num_workers,
+            num_workers=self.arguments.num_workers,
         )
+
+    def scorer(self, model: PreTrainedModel, split: RetrievalSplit | None = None) -> PairScorer:
+        """What scores the texts of a `split`, by default the validation split, against its images with `model`."""
+        length = self.arguments.max_text_length
+        return PairScorer(model, self.processor, split or self.validation, max_text_length=length)
 
 
 def fine_tune_retrieval(arguments: RetrievalRunArguments) -> None:
@@ -110,9 +125,7 @@ def fine_tune_retrieval(arguments: RetrievalRunArguments) -> None:
         ValueError: If arguments, model and data do not fit each other.
         FloatingPointError: If the loss is no longer finite.
     """
-    check_run(arguments)
-    if arguments.training.tiny:
-        arguments = shrink(arguments)
+    arguments = check_output_dir(arguments, shrink)
     training = arguments.training
     accelerator = training_accelerator(
         training,
@@ -120,7 +133,7 @@ def fine_tune_retrieval(arguments: RetrievalRunArguments) -> None:
     )
     checkpoint = find_checkpoint(Path(training.output_dir), training.resume_from_checkpoint)
     parts = set_up_retrieval(arguments)
-    model = retrieval_model(arguments, parts, accelerator, checkpoint)
+    model = retrieval_model(arguments, parts, checkpoint, progress=accelerator.is_main_process)
     # Every process drops out other units; a resumed run restores these states.
     set_seed(training.seed, device_specific=True)
     retrieval_loop(arguments, parts, model, accelerator, checkpoint).run()
@@ -165,16 +178,17 @@ def _regions(data: RetrievalDataArguments, source: str | None, config: VisionLan
 def retrieval_model(
     arguments: RetrievalRunArguments,
     parts: RetrievalParts,
-    accelerator: Accelerator,
     checkpoint: Path | None = None,
+    *,
+    progress: bool = False,
 ) -> PreTrainedModel:
-    """The model that a run starts from, or goes on with.
+    """The model that a run starts from, or goes on with; each process computes the same.
 
     Args:
         arguments: Of the run.
         parts: Of the run.
-        accelerator: The processes; each computes the same start.
         checkpoint: Where the run continues, None for its beginning.
+        progress: Whether to show how far a least-squares start has got.
 
     Returns:
         The model, in training mode. What is new in it is the same for the same seed.
@@ -187,7 +201,7 @@ def retrieval_model(
             RetrievalSplit.of(parts.captions, parts.regions),
             scale=arguments.model.start_scale,
             max_text_length=arguments.data.max_text_length,
-            progress=accelerator.is_main_process,
+            progress=progress,
         )
         logger.info("%s", report)
     return model
@@ -221,7 +235,7 @@ def retrieval_loop(
     training = with_epochs(arguments.training, data.examples_per_epoch)
     evaluate, best = None, None
     if parts.validation is not None:
-        scorer = PairScorer(model, parts.processor, parts.validation, max_text_length=arguments.data.max_text_length)
+        scorer = parts.scorer(model)
         if training.early_stopping_patience is not None:
             best = BestModel(Path(training.output_dir), METRIC, training.early_stopping_patience)
 
@@ -236,7 +250,7 @@ def retrieval_loop(
         parts.processor,
         data,
         accelerator,
-        retrieval_objective,
+        mean_loss(**parts.loss_arguments),
         evaluate=evaluate,
         best=best,
         checkpoint=checkpoint,
@@ -251,22 +265,3 @@ def recalls(scores: object, split: RetrievalSplit) -> dict[str, float]:
         for name, share in shares.items()
     }
     return {**found, METRIC: sum(found.values())}
-
-
-def retrieval_objective(batches: Sequence[Batch], accelerator: Accelerator) -> StepLosses:
-    """Contrast within each micro-batch, or among drawn candidates; the mean of the micro-batches' losses.
-
-    Args:
-        batches: The micro-batches of this process, of equal numbers of examples.
-        accelerator: The processes.
-
-    Returns:
-        What each micro-batch adds.
-    """
-
-    def losses(model: nn.Module, inputs: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        contrast = {} if "labels" in inputs else {"return_loss": True}
-        loss = model(**inputs, **contrast).loss / len(batches)
-        return loss, {"loss": loss.detach()}
-
-    return losses

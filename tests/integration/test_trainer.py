@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transformers import Trainer, TrainingArguments
 
-from tests.integration.finetuning_runs import run_here
+from tests.integration.finetuning_runs import history, run_here
 from tests.integration.pretraining_runs import weights
 from tests.training_vl.tiny_tasks import task_recipe
 from training_vl.model_setup import starting_model
+from training_vl.ordered_trainer import NumberedExamples
 from training_vl.run_record import read_run_record
 from training_vl.task_arguments import TaskRunArguments, parse_task_arguments
 from training_vl.task_setup import set_up_task
-from training_vl.task_trainer import ModelInputsOf, NumberedExamples, train_with_trainer
+from training_vl.task_trainer import ModelInputsOf, train_with_trainer
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +26,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments_of(recipe: Path, output_dir: Path, *words: str) -> TaskRunArguments:
     return parse_task_arguments([str(recipe), "--output_dir", str(output_dir), *words])
-
-
-def history(output_dir: Path, step: int) -> list[dict[str, Any]]:
-    """What the Trainer logged up to a checkpoint, without how fast it was."""
-    state = json.loads((output_dir / f"checkpoint-{step}" / "trainer_state.json").read_text())
-    return [{name: value for name, value in row.items() if "per_second" not in name} for row in state["log_history"]]
 
 
 @pytest.mark.parametrize(("task", "config"), [("vqa", "vilbert"), ("nlvr2", "visualbert"), ("refcoco", "vilbert")])
@@ -100,7 +93,8 @@ def test_a_plain_trainer_evaluates_too(data: Path, tmp_path: Path) -> None:
     """Without our subclass: only logits are gathered, labels are found, and the loss is there."""
     arguments = arguments_of(task_recipe(data, "plain", task="vqa"), tmp_path)
     parts = set_up_task(arguments.model, arguments.data)
-    examples = [NumberedExamples(parts.validation)[0, number] for number in range(5)]
+    validation = NumberedExamples(parts.validation.regions, parts.validation.examples)
+    examples = [validation[0, number] for number in range(5)]
     trainer = Trainer(
         starting_model(arguments, parts.config, parts.task.how.auto_class),
         TrainingArguments(str(tmp_path), remove_unused_columns=False, use_cpu=True, report_to="none"),

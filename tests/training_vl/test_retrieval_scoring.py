@@ -27,7 +27,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> PairScorer:
     photos = write_photos(tmp_path_factory.mktemp("photos"))
     arguments = parse_retrieval_arguments(arguments_of(photos, photos / "run", "vilbert", "--start", "least_squares"))
     parts = set_up_retrieval(arguments)
-    model = retrieval_model(arguments, parts, Accelerator(cpu=True))
+    model = retrieval_model(arguments, parts)
     return PairScorer(model, parts.processor, parts.validation, max_text_length=12)
 
 

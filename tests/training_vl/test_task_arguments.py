@@ -12,7 +12,7 @@ from configuration_vl import released_config
 from training_vl.arguments import ModelArguments
 from training_vl.model_setup import change_config, load_config
 from training_vl.multi_task_arguments import of_one_task, parse_multi_task_arguments
-from training_vl.retrieval_arguments import asks_for_retrieval, parse_retrieval_arguments
+from training_vl.retrieval_arguments import parse_finetuning_arguments
 from training_vl.task_arguments import FineTuningArguments, TaskDataArguments, parse_task_arguments
 from training_vl.tasks import TASKS
 
@@ -24,7 +24,7 @@ RELEASED = {"vilbert": "vilbert-base-6", "visualbert": "visualbert-vqa"}
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_parses_and_fits_its_model(name: str) -> None:
     words = [str(RECIPES[name])]
-    arguments = (parse_retrieval_arguments if asks_for_retrieval(words) else parse_task_arguments)(words)
+    arguments = parse_finetuning_arguments(words)
     longest = arguments.data.max_text_length or TASKS[arguments.data.task].max_text_length
     if arguments.model.config is not None:
         assert longest <= load_config(arguments.model).max_position_embeddings

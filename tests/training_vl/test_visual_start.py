@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from tests.training_vl.retrieval_data import SIZES, arguments_of, write_photos
 from training_vl.retrieval_arguments import parse_retrieval_arguments
@@ -23,7 +22,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(photos: Path, config: str, *more: str) -> tuple[torch.nn.Module, RetrievalParts]:
     arguments = parse_retrieval_arguments(arguments_of(photos, photos / "run", config, *more))
     parts = set_up_retrieval(arguments)
-    return retrieval_model(arguments, parts, Accelerator(cpu=True)), parts
+    return retrieval_model(arguments, parts), parts
 
 
 def held_out(model: torch.nn.Module, parts: RetrievalParts) -> dict[str, float]:
