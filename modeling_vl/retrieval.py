@@ -137,7 +137,7 @@ def _rows(inputs: Inputs, rows: Tensor, device: torch.device) -> dict[str, Tenso
     chosen = {name: value[rows.to(value.device)] for name, value in inputs.items()}
     mask = next((value for name, value in chosen.items() if name.endswith("attention_mask")), None)
     if mask is not None:
-        length = int(mask.any(0).nonzero().max()) + 1
+        length = max(mask.any(0).nonzero().flatten().tolist(), default=mask.shape[1] - 1) + 1
         chosen = {
             name: value[:, :length] if value.dim() > 1 and value.shape[1] == mask.shape[1] else value
             for name, value in chosen.items()

@@ -50,6 +50,17 @@ def test_texts_that_gate_their_image_are_scored_one_at_a_time() -> None:
     torch.testing.assert_close(scores[3, 1], logits[0] - logits[1], atol=1e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_an_image_without_a_visible_region_is_scored_as_it_is_given() -> None:
+    model = tiny_model(PRETRAINING_CLASSES[0])
+    texts, images = many_inputs(4)
+    images["visual_attention_mask"][1] = 0
+    scores = score_pairs(model, texts, images, pairs_per_chunk=1)
+    pair = {name: value[3:4] for name, value in texts.items()} | {name: value[1:2] for name, value in images.items()}
+    logits = model(**pair).seq_relationship_logits[0]
+    torch.testing.assert_close(scores[3, 1], logits[0] - logits[1], atol=1e-5, rtol=0)
+
+
 def test_the_model_is_left_in_its_mode() -> None:
     model = tiny_model(PRETRAINING_CLASSES[1]).train()
     texts, images = many_inputs(4)
