@@ -106,13 +106,15 @@ class FirstStage:
         was_training = self.model.training
         self.model.eval()
         parts = []
-        for start in range(rows.start, rows.stop, ROWS_AT_ONCE):
-            texts = split.texts(slice(start, min(start + ROWS_AT_ONCE, rows.stop)))
-            inputs = self.processor(text=texts, max_length=self.max_text_length)
-            parts.append(
-                _text_means(self.model, {name: value.to(self.model.device) for name, value in inputs.items()})
-            )
-        self.model.train(was_training)
+        try:
+            for start in range(rows.start, rows.stop, ROWS_AT_ONCE):
+                texts = split.texts(slice(start, min(start + ROWS_AT_ONCE, rows.stop)))
+                inputs = self.processor(text=texts, max_length=self.max_text_length)
+                parts.append(
+                    _text_means(self.model, {name: value.to(self.model.device) for name, value in inputs.items()})
+                )
+        finally:
+            self.model.train(was_training)
         return torch.cat(parts)
 
 
