@@ -10,6 +10,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .dropout import drop_states
 from .input_checks import builds_graph
 from .packing import PackedLayout, View, unpack_attention
 
@@ -48,7 +49,7 @@ def eager_attention_forward(
     elif attention_mask is not None:
         scores = scores + attention_mask
     weights = scores.softmax(-1).to(query.dtype)
-    dropped = nn.functional.dropout(weights, p=dropout, training=module.training)
+    dropped = drop_states(weights, dropout, module.training)
     return (dropped @ value).transpose(1, 2).contiguous(), weights
 
 

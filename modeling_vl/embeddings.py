@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 
+from .dropout import Dropout
 from .packing import Layout
 from .shared_table import look_up
 
@@ -40,7 +41,7 @@ class TextEmbeddings(nn.Module):
         if config.num_task_tokens:
             self.task_embeddings = nn.Embedding(config.num_task_tokens, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,
@@ -95,7 +96,7 @@ class RegionEmbeddings(nn.Module):
         if config.num_visual_token_types:
             self.token_type_embeddings = nn.Embedding(config.num_visual_token_types, config.visual_hidden_size)
         self.LayerNorm = nn.LayerNorm(config.visual_hidden_size, eps=config.visual_layer_norm_eps)
-        self.dropout = nn.Dropout(config.visual_embedding_dropout_prob)
+        self.dropout = Dropout(config.visual_embedding_dropout_prob)
 
     def forward(
         self, visual_embeds: Tensor, visual_locations: Tensor, visual_token_type_ids: Tensor | None, layout: Layout

@@ -12,6 +12,7 @@ from transformers.utils import ModelOutput
 
 from configuration_vl.region_targets import REGION_TARGETS
 
+from .dropout import Dropout
 from .input_checks import check_ids, check_labelled_places, check_region_input, check_region_values
 from .losses import (
     IGNORE_INDEX,
@@ -233,7 +234,7 @@ class PreTrainingHeads(MaskedTokenHeads):
         if config.region_targets:
             self.region_predictions = MaskedRegionHead(config, region_size, region_layer_norm_eps)
         self.seq_relationship = nn.Linear(config.pooler_size, 2)
-        self.dropout = nn.Dropout(config.fusion_dropout_prob)
+        self.dropout = Dropout(config.fusion_dropout_prob)
 
     def read_places(
         self,

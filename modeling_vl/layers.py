@@ -10,6 +10,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import AttentionPlan, MultiHeadAttention, TextGatedAttention
+from .dropout import Dropout
 from .packing import PaddedLayout
 
 
@@ -75,7 +76,7 @@ class ResidualOutput(nn.Module):
         super().__init__()
         self.dense = nn.Linear(input_size, hidden_size)
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor, residual: Tensor) -> Tensor:
         """Project `states` `[..., input_size]` and add them to the `residual` stream `[..., hidden_size]`."""

@@ -15,6 +15,7 @@ from transformers.utils import can_return_tuple
 from configuration_vl.configuration_vilbert import ViLBertConfig
 from configuration_vl.configuration_visualbert import VisualBertConfig
 
+from .dropout import Dropout, drop_states
 from .embeddings import remove_task_place
 from .model_inputs import ModelInputs, Reading
 from .modeling_vilbert import ViLBertModel, ViLBertPreTrainedModel
@@ -119,7 +120,7 @@ class TwoLayerClassifier(nn.Module):
         self.activation = ACT2FN[config.classifier_act]
         normalises = config.classifier_layer_norm
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=config.layer_norm_eps) if normalises else nn.Identity()
-        self.dropout = nn.Dropout(config.classifier_dropout_prob)
+        self.dropout = Dropout(config.classifier_dropout_prob)
         self.decoder = nn.Linear(hidden_size, num_outputs)
 
     def forward(self, states: Tensor) -> Tensor:
@@ -198,7 +199,7 @@ class Task(ABC):
 
     def drop(self, states: Tensor, head: nn.Module) -> Tensor:
         """Dropout on what `head` reads, while it is trained; `states` `[...]` keep their shape."""
-        return nn.functional.dropout(states, self.config.head_dropout_prob, head.training)
+        return drop_states(states, self.config.head_dropout_prob, head.training)
 
 
 class TaskMixin:

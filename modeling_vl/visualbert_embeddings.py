@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 
+from .dropout import Dropout
 from .embeddings import text_positions
 from .packing import Layout
 from .shared_table import look_up
@@ -36,7 +37,7 @@ class VisualBertEmbeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         if config.separate_layer_norms:
             self.visual_LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def text(
         self,
