@@ -56,6 +56,9 @@ ROWS = {
     "vcr": Row("Fine-tuning step, VCR with 4 choices", training_rows.vcr, {training_rows.TRANSFORMERS: None}),
     "nlvr2": Row("Fine-tuning step, NLVR2", training_rows.nlvr2, {training_rows.TRANSFORMERS: None}),
     "retrieval": Row("N x M retrieval, ViLBERT 6-layer", retrieval_rows.retrieval, {retrieval_rows.FAST_MODE: None}),
+    "two_stages": Row(
+        "The same, the model ranks 5 of 100 images", retrieval_rows.two_stages, {retrieval_rows.FAST_MODE: 20}
+    ),
     "region_features": Row(
         "Region features, random batches of 32",
         data_rows.region_features,

@@ -8,6 +8,7 @@ the regions of their images, on captioned images that are not those to be ranked
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -100,9 +101,8 @@ class FirstStage:
             parts.append(torch.cat(((features * mask).sum(1) / mask.sum(1), features[:, 0]), dim=1))
         return torch.cat(parts)
 
-    @torch.no_grad()
     def _raw_texts(self, split: RetrievalSplit, rows: slice) -> Tensor:
-        """What the model makes of texts before it looks at an image, the mean over word pieces, `[n, hidden_size]`."""
+        """`text_means` of some texts, without dropout, `[n, hidden_size]`."""
         was_training = self.model.training
         self.model.eval()
         parts = []
@@ -111,14 +111,24 @@ class FirstStage:
                 texts = split.texts(slice(start, min(start + ROWS_AT_ONCE, rows.stop)))
                 inputs = self.processor(text=texts, max_length=self.max_text_length)
                 parts.append(
-                    _text_means(self.model, {name: value.to(self.model.device) for name, value in inputs.items()})
+                    text_means(self.model, {name: value.to(self.model.device) for name, value in inputs.items()})
                 )
         finally:
             self.model.train(was_training)
         return torch.cat(parts)
 
 
-def _text_means(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
+@torch.no_grad()
+def text_means(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
+    """What the model makes of texts before it looks at an image, the mean over word pieces.
+
+    Args:
+        model: For image-text retrieval, or for pre-training.
+        inputs: Of n texts, on the model's device.
+
+    Returns:
+        float32 `[n, hidden_size]` on the CPU.
+    """
     base, config = model.base_model, model.config
     if config.model_type == "visualbert":
         states = base(**inputs).last_hidden_state
