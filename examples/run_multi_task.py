@@ -14,8 +14,11 @@ trains in one of four iterations only; when its score falls it goes again (dynam
 `eval/<task>/is_going`. The predictions for every validation split are written at the end, and
 examples/run_evaluation.py measures the model on each task.
 
-Several processes, and continuing a stopped run exactly, go as in examples/run_pretraining.py. Retrieval is trained by
-itself, see examples/run_finetuning.py.
+Retrieval names a caption file instead of a prepared folder, and examples/run_retrieval.py measures it:
+
+    --tasks '{"retrieval": {"captions": "captions.json", "train_split": "train", "val_split": "val"}, "vqa": ...}'
+
+Several processes, and continuing a stopped run exactly, go as in examples/run_pretraining.py.
 
 All arguments: `python examples/run_multi_task.py --help`.
 """

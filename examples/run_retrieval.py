@@ -3,8 +3,9 @@ r"""Rank images for captions and captions for images: N x M retrieval, zero-shot
     accelerate launch examples/run_retrieval.py runs/flickr8k --regions features/flickr8k \
         --captions dataset_flickr8k.json --split test --output_dir runs/flickr8k/test
 
-The model is any saved by examples/run_pretraining.py (zero-shot: the alignment head, ViLBERT paper, section 4.1) or
-by examples/run_finetuning.py with `task: retrieval`. Written to `output_dir`: `recalls.json`, the recalls beside a
+The model is any saved by examples/run_pretraining.py (zero-shot: the alignment head, ViLBERT paper, section 4.1), by
+examples/run_finetuning.py with `task: retrieval`, or by examples/run_multi_task.py with a task that is retrieval; of
+several such tasks `--task` chooses. Written to `output_dir`: `recalls.json`, the recalls beside a
 control with the images exchanged and beside chance; `rankings.jsonl`, the ten best images of each caption; and the
 scores, block by block in `scores`. A stopped run goes on where it was when started again.
 
@@ -51,6 +52,7 @@ class RetrievalArguments:
         regions: Folder of Parquet shards of region features.
         captions: Caption file: Karpathy or COCO json, {image id: captions}, or JSON lines.
         output_dir: Where the results go.
+        task: Of a model for several tasks, the one whose head ranks. By default the only one that is retrieval.
         split: Images to take, where the caption file names splits: "test", or several as "val+test".
         caption_image_id: What names an image in COCO layouts: the stem of its "file_name", or "cocoid", its number.
         num_images: Images to rank, the first ones. All by default.
@@ -70,6 +72,7 @@ class RetrievalArguments:
     regions: str | None = None
     captions: str | None = None
     output_dir: str | None = None
+    task: str | None = None
     split: str | None = None
     caption_image_id: Literal["file_name", "cocoid"] = "file_name"
     num_images: int | None = None
@@ -104,10 +107,9 @@ def retrieve(arguments: RetrievalArguments) -> None:
     from datasets_vl.captions import read_captions
     from datasets_vl.local import LocalRegions
     from datasets_vl.tasks.caption_retrieval import RetrievalSplit
-    from modeling_vl import AutoModelForImageTextRetrieval
     from training_vl.distributed import make_accelerator
     from training_vl.first_stage import FirstStage
-    from training_vl.retrieval_scoring import PairScorer, score_to_disk
+    from training_vl.retrieval_scoring import PairScorer, load_scoring_model, score_to_disk
 
     accelerator = make_accelerator(find_unused_parameters=False, use_cpu=arguments.use_cpu)
     regions = LocalRegions(arguments.regions, arguments.cache_dir)
@@ -117,9 +119,8 @@ def retrieve(arguments: RetrievalArguments) -> None:
         num_images=arguments.num_images,
         captions_per_image=arguments.captions_per_image,
     )
-    model = AutoModelForImageTextRetrieval.from_pretrained(
-        arguments.model, attn_implementation=arguments.attn_implementation
-    ).to(accelerator.device)
+    model, task = load_scoring_model(arguments.model, arguments.task, arguments.attn_implementation)
+    model.to(accelerator.device)
     processor = AutoProcessor.from_pretrained(arguments.model)
     more = {}
     if arguments.first_stage_split is not None:
@@ -135,6 +136,7 @@ def retrieve(arguments: RetrievalArguments) -> None:
         split,
         max_text_length=arguments.max_text_length,
         pairs_per_chunk=arguments.pairs_per_chunk,
+        task=task,
         **more,
     )
     folder = Path(arguments.output_dir)

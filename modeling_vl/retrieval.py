@@ -1,4 +1,4 @@
-"""Scoring texts against images, with a retrieval model or the alignment head of a pre-training model."""
+"""Scoring texts against images: with a retrieval model, such a head of several, or pre-training's alignment head."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from transformers.modeling_utils import PreTrainedModel
 
 from .heads import PreTrainingHeads
-from .image_text_retrieval import ImageTextRetrievalMixin
+from .image_text_retrieval import ImageTextRetrieval, ImageTextRetrievalMixin
 from .model_inputs import all_pairs
 
 Inputs = Mapping[str, Tensor]
@@ -25,6 +25,7 @@ def score_pairs(
     *,
     pairs_per_chunk: int = 256,
     progress: bool = False,
+    task: str | None = None,
 ) -> Tensor:
     """How well each of N texts matches each of M images.
 
@@ -33,21 +34,24 @@ def score_pairs(
     projects features once an image and then reads every pair as a whole.
 
     Args:
-        model: A class for image-text retrieval or for pre-training; runs in evaluation mode on its own device.
+        model: A class for image-text retrieval, for several tasks or for pre-training; runs in evaluation mode on its
+            own device.
         texts: Inputs of the text, `[N, ...]` each: `input_ids`, `attention_mask`, `token_type_ids`, ...
         images: Inputs of the image, `[M, ...]` each: `visual_embeds`, `visual_locations`, `visual_attention_mask`, ...
         pairs_per_chunk: Pairs a forward pass; bounds the memory and does not change the scores.
         progress: Whether to show a progress bar.
+        task: Of a model for several tasks, the one of kind "retrieval" that scores.
 
     Returns:
-        float32 `[N, M]` on the CPU: log-odds of a match, whose sigmoid is the probability; from a retrieval model with
-        `retrieval_head` "score" what that head says.
+        float32 `[N, M]` on the CPU: log-odds of a match, whose sigmoid is the probability; from a retrieval head
+        "score" what that head says.
 
     Raises:
         TypeError: If the model scores no pairs.
-        ValueError: If `pairs_per_chunk` is below 1, or there are no texts or no images.
+        ValueError: If `pairs_per_chunk` is below 1, there are no texts or no images, or `task` is none that scores
+            pairs.
     """
-    num_texts, num_images = _check(model, texts, images, pairs_per_chunk)
+    num_texts, num_images = _check(model, texts, images, pairs_per_chunk, task)
     text_rows, image_rows = _chunk_shape(num_texts, num_images, pairs_per_chunk)
     if getattr(model.config, "dynamic_attention", False):
         # The text gates the image layers from the first one on: one text at a time can share them.
@@ -58,14 +62,20 @@ def score_pairs(
     with _evaluating(model):
         for i, j in tqdm(chunks, desc="scoring pairs", unit="chunk", disable=not progress):
             pairs = all_pairs(len(i), len(j), model.device)
-            chunk = _score(model, _rows(texts, i, model.device), _rows(images, j, model.device), pairs)
+            chunk = _score(model, _rows(texts, i, model.device), _rows(images, j, model.device), pairs, task)
             scores[i[:, None], j] = chunk.view(len(i), len(j))
     return scores
 
 
 @torch.no_grad()
 def score_listed_pairs(
-    model: PreTrainedModel, texts: Inputs, images: Inputs, pairs: Tensor, *, pairs_per_chunk: int = 256
+    model: PreTrainedModel,
+    texts: Inputs,
+    images: Inputs,
+    pairs: Tensor,
+    *,
+    pairs_per_chunk: int = 256,
+    task: str | None = None,
 ) -> Tensor:
     """How well some texts match some images, for example the candidates of a first stage.
 
@@ -76,15 +86,16 @@ def score_listed_pairs(
         pairs: Text row and image row of each pair, int64 `[P, 2]`. Pairs of one text should stand together, as they
             share what is computed of it.
         pairs_per_chunk: As in `score_pairs`.
+        task: As in `score_pairs`.
 
     Returns:
         float32 `[P]` on the CPU.
 
     Raises:
-        TypeError: If the model scores no pairs.
-        ValueError: If `pairs_per_chunk` is below 1, or there are no texts or no images.
+        TypeError: As in `score_pairs`.
+        ValueError: The same.
     """
-    _check(model, texts, images, pairs_per_chunk)
+    _check(model, texts, images, pairs_per_chunk, task)
     groups = [pairs]
     if getattr(model.config, "dynamic_attention", False):
         groups = pairs.split(pairs[:, 0].unique_consecutive(return_counts=True)[1].tolist())
@@ -96,24 +107,38 @@ def score_listed_pairs(
             )
             numbers = torch.stack((text_numbers, image_numbers), dim=1).to(model.device)
             inputs = _rows(texts, text_rows, model.device), _rows(images, image_rows, model.device)
-            scores.append(_score(model, *inputs, numbers))
+            scores.append(_score(model, *inputs, numbers, task))
     return torch.cat(scores)
 
 
-def _check(model: PreTrainedModel, texts: Inputs, images: Inputs, pairs_per_chunk: int) -> tuple[int, int]:
-    if not isinstance(model, ImageTextRetrievalMixin) and not isinstance(
-        getattr(model, "cls", None), PreTrainingHeads
-    ):
-        raise TypeError(
-            "pairs are scored by the classes for image-text retrieval, or with the alignment head of those for "
-            f"pre-training, which {type(model).__name__} has not"
-        )
+def _check(
+    model: PreTrainedModel, texts: Inputs, images: Inputs, pairs_per_chunk: int, task: str | None
+) -> tuple[int, int]:
+    _check_model(model, task)
     if pairs_per_chunk < 1:
         raise ValueError(f"pairs_per_chunk must be at least 1, got {pairs_per_chunk}")
     num_texts, num_images = len(texts["input_ids"]), len(images["visual_embeds"])
     if not num_texts or not num_images:
         raise ValueError(f"there is nothing to score: {num_texts} texts and {num_images} images")
     return num_texts, num_images
+
+
+def _check_model(model: PreTrainedModel, task: str | None) -> None:
+    tasks = getattr(model, "tasks", {})
+    scoring = [name for name, each in tasks.items() if isinstance(each, ImageTextRetrieval)]
+    if task in scoring:
+        return
+    if scoring or task is not None:
+        raise ValueError(
+            f"task must be one that scores pairs, of {type(model).__name__} {scoring or 'none does'}; got {task!r}"
+        )
+    if not isinstance(model, ImageTextRetrievalMixin) and not isinstance(
+        getattr(model, "cls", None), PreTrainingHeads
+    ):
+        raise TypeError(
+            "pairs are scored by the classes for image-text retrieval, by those for several tasks with a head for it, "
+            f"or with the alignment head of those for pre-training, which {type(model).__name__} has not"
+        )
 
 
 @contextmanager
@@ -145,9 +170,10 @@ def _rows(inputs: Inputs, rows: Tensor, device: torch.device) -> dict[str, Tenso
     return {name: value.to(device) for name, value in chosen.items()}
 
 
-def _score(model: PreTrainedModel, texts: Inputs, images: Inputs, pairs: Tensor) -> Tensor:
-    if isinstance(model, ImageTextRetrievalMixin):
-        return model(**texts, **images, pair_index=pairs[:, None]).logits.flatten().float().cpu()
+def _score(model: PreTrainedModel, texts: Inputs, images: Inputs, pairs: Tensor, task: str | None) -> Tensor:
+    if task is not None or isinstance(model, ImageTextRetrievalMixin):
+        named = {} if task is None else {"task": task}
+        return model(**texts, **images, **named, pair_index=pairs[:, None]).logits.flatten().float().cpu()
     logits = model(**texts, **images, pair_index=pairs, return_logits=False).seq_relationship_logits.float()
     return (logits[:, 0] - logits[:, 1]).cpu()
 

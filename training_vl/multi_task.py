@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -17,15 +17,15 @@ from processing_vl.processing_regions import RegionTextProcessor
 from .arguments import ModelArguments, RunArguments
 from .checkpointing import find_checkpoint
 from .distributed import training_accelerator
-from .finetuning import validation_batches, write_predictions
 from .model_setup import load_config, load_processor, starting_model
 from .multi_task_arguments import MultiTaskRunArguments, head_name, of_one_task
-from .multi_task_loop import MultiTaskLoop, OneTask, Round, Turn
+from .multi_task_loop import MultiTaskLoop, Round, Turn
+from .retrieval_training import open_retrieval
 from .run_checks import check_multi_task
 from .stop_and_go import StopAndGo
-from .task_arguments import TaskRunArguments
-from .task_evaluation import evaluate_task
+from .task_arguments import TaskDataArguments
 from .task_setup import OpenedTask, TaskParts, check_labels, check_splits, open_task
+from .tasks_of_run import CaptionTask, PreparedTask, TaskOfRun
 from .tiny_task import shrink_multi_task
 from .training_loop import divide_batch
 
@@ -38,13 +38,11 @@ class MultiTaskParts:
         config: Of the model.
         processor: Encodes texts and regions of all tasks.
         tasks: The tasks by the names of their heads.
-        arguments: The arguments of each, as of a run of that task alone.
     """
 
     config: VisionLanguageConfig
     processor: RegionTextProcessor
-    tasks: dict[str, TaskParts]
-    arguments: dict[str, TaskRunArguments]
+    tasks: dict[str, TaskOfRun]
 
 
 def train_multi_task(arguments: MultiTaskRunArguments) -> None:
@@ -72,9 +70,9 @@ def train_multi_task(arguments: MultiTaskRunArguments) -> None:
     # Every process drops out other units; a resumed run restores these states.
     set_seed(training.seed, device_specific=True)
     multi_task_loop(arguments, parts, model, accelerator, checkpoint).run()
-    for name, of_task in parts.tasks.items():
-        if of_task.validation is not None:
-            write_predictions(parts.arguments[name], of_task, OneTask(model, name), accelerator, prefix=f"{name}_")
+    for of_task in parts.tasks.values():
+        if of_task.is_evaluated:
+            of_task.write_predictions(model, accelerator)
     accelerator.end_training()
 
 
@@ -91,33 +89,68 @@ def set_up_multi_task(arguments: MultiTaskRunArguments) -> MultiTaskParts:
         FileNotFoundError: If a task names no prepared folder.
         ValueError: If something is missing or does not fit together.
     """
-    data, opened = {}, {}
-    for name in arguments.data.tasks:
-        data[head_name(name)] = arguments.data.of_task(name)
-        opened[head_name(name)] = open_task(data[head_name(name)])
-    config = multi_task_config(arguments.model, opened, arguments.data.shared_heads())
+    data = {head_name(name): arguments.data.of_task(name) for name in arguments.data.tasks}
+    opened = {name: open_task(of_task) for name, of_task in data.items() if isinstance(of_task, TaskDataArguments)}
+    heads = {name: WantedHead.of(opened[name]) if name in opened else RETRIEVAL_HEAD for name in data}
+    config = multi_task_config(arguments.model, heads, arguments.data.shared_heads())
     processor = load_processor(arguments.model, config)
-    tasks, of_tasks = {}, {}
-    for (name, task), entry in zip(opened.items(), arguments.data.tasks.values(), strict=True):
-        check_splits(task, config)
+    tasks: dict[str, TaskOfRun] = {}
+    for (name, of_task), entry in zip(data.items(), arguments.data.tasks.values(), strict=True):
         own_config = config.for_task(name)
-        check_labels(own_config, task.task, task.labels, f"the head of {name}")
-        length = data[name].max_text_length or task.task.max_text_length
-        collator = task.task.how.make_collator(processor, own_config, max_text_length=length)
-        tasks[name] = TaskParts(data[name], task.task, own_config, processor, collator, task.training, task.validation)
         training = of_one_task(arguments.training, entry)
-        of_tasks[name] = RunArguments(arguments.model, data[name], training)
-    return MultiTaskParts(config, processor, tasks, of_tasks)
+        if name in opened:
+            parts = _prepared_parts(name, opened[name], own_config, processor, of_task)
+            tasks[name] = PreparedTask(name, parts, RunArguments(arguments.model, of_task, training))
+        else:
+            tasks[name] = CaptionTask(name, open_retrieval(of_task, own_config, processor), training)
+    return MultiTaskParts(config, processor, tasks)
+
+
+def _prepared_parts(
+    name: str,
+    opened: OpenedTask,
+    config: VisionLanguageConfig,
+    processor: RegionTextProcessor,
+    data: TaskDataArguments,
+) -> TaskParts:
+    task = opened.task
+    check_splits(opened, config)
+    check_labels(config, task, opened.labels, f"the head of {name}")
+    collator = task.how.make_collator(processor, config, max_text_length=data.max_text_length or task.max_text_length)
+    return TaskParts(data, task, config, processor, collator, opened.training, opened.validation)
+
+
+class WantedHead(NamedTuple):
+    """What the data of a task ask of its head.
+
+    Attributes:
+        kind: Of the task, one of `configuration_vl.configuration_task_heads.TASK_KINDS`.
+        fields: Fields of the config that it needs.
+        labels: Names of the classes in the order of their numbers, where it has classes.
+    """
+
+    kind: str
+    fields: dict[str, Any]
+    labels: list[str] | None
+
+    @classmethod
+    def of(cls, opened: OpenedTask) -> WantedHead:
+        """That of a task with a prepared folder, which was `opened`."""
+        task = opened.task
+        return cls(task.kind, dict(task.config_fields), opened.labels if task.how.has_classes else None)
+
+
+RETRIEVAL_HEAD = WantedHead("retrieval", {}, None)
 
 
 def multi_task_config(
-    model: ModelArguments, opened: dict[str, OpenedTask], shared: dict[str, str]
+    model: ModelArguments, wanted: dict[str, WantedHead], shared: dict[str, str]
 ) -> VisionLanguageConfig:
     """The config of a model with a head for every task.
 
     Args:
         model: Which model.
-        opened: The data of the tasks by the names of their heads.
+        wanted: What the tasks ask of their heads, by the names of these.
         shared: The task whose head a task shares, where it has none of its own.
 
     Returns:
@@ -127,23 +160,22 @@ def multi_task_config(
         ValueError: If tasks cannot share a head, or one is to be answered at a mask: one processor serves all tasks.
     """
     heads: dict[str, dict[str, Any]] = {}
-    for number, (name, task) in enumerate(opened.items()):
-        heads[name] = {"kind": task.task.kind, "task_id": number}
+    for number, (name, head) in enumerate(wanted.items()):
+        heads[name] = {"kind": head.kind, "task_id": number}
         if name in shared:
-            owner = opened.get(shared[name], task)  # that there is none, or of another kind, the config says
-            fields = [dict(each.task.config_fields) for each in (task, owner)]
-            if owner.task.kind == task.task.kind and fields[0] != fields[1]:
+            owner = wanted.get(shared[name], head)  # that there is none, or of another kind, the config says
+            if owner.kind == head.kind and owner.fields != head.fields:
                 raise ValueError(
-                    f"{name} cannot share the head of {shared[name]}: their models have the fields {fields[0]} and "
-                    f"{fields[1]}"
+                    f"{name} cannot share the head of {shared[name]}: their models have the fields {head.fields} and "
+                    f"{owner.fields}"
                 )
             heads[name]["head"] = shared[name]
             continue
-        heads[name] |= task.task.config_fields
-        if task.task.how.has_classes:
-            heads[name]["id2label"] = {str(number): label for number, label in enumerate(task.labels)}
+        heads[name] |= head.fields
+        if head.labels is not None:
+            heads[name]["id2label"] = {str(number): label for number, label in enumerate(head.labels)}
     config = load_config(model, multi_task_heads=heads)
-    if config.answer_position == "mask" and any(task.task.kind == "question_answering" for task in opened.values()):
+    if config.answer_position == "mask" and any(head.kind == "question_answering" for head in wanted.values()):
         raise ValueError(
             "answer_position 'mask' wants a [MASK] behind the texts of questions alone, but one processor serves all "
             'tasks: set config_overrides to {"answer_position": "pooled"}'
@@ -172,22 +204,15 @@ def multi_task_loop(
     """
     training = arguments.training
     scales = arguments.data.loss_scales()
-    turns = {name: _turn(parts.tasks[name], parts.arguments[name], accelerator, scales[name]) for name in parts.tasks}
-    batches = {
-        name: validation_batches(parts.arguments[name], of_task, accelerator)
-        for name, of_task in parts.tasks.items()
-        if of_task.validation is not None
-    }
+    turns = {name: _turn(of_task, accelerator, scales[name]) for name, of_task in parts.tasks.items()}
+    evaluated = any(of_task.is_evaluated for of_task in parts.tasks.values())
 
     def evaluate() -> dict[str, float]:
         scores = {}
         for name in loop.tasks_to_evaluate():
             of_task = parts.tasks[name]
-            split = of_task.validation
-            measured = evaluate_task(
-                OneTask(model, name), of_task.task, split.table, batches[name], accelerator, split.proposals
-            )
-            turns[name].stop_and_go.see(measured[of_task.task.metric])
+            measured = of_task.measure(model, accelerator)
+            turns[name].stop_and_go.see(measured[of_task.metric])
             scores |= {f"{name}/{key}": value for key, value in measured.items()}
             scores[f"{name}/is_going"] = float(turns[name].is_going)
         return scores
@@ -200,20 +225,21 @@ def multi_task_loop(
         parts.processor,
         Round(turns, training.iteration_gap, training.batch_size),
         accelerator,
-        evaluate=evaluate if batches else None,
+        evaluate=evaluate if evaluated else None,
         checkpoint=checkpoint,
     )
     return loop
 
 
-def _turn(parts: TaskParts, arguments: TaskRunArguments, accelerator: Accelerator, loss_scale: float) -> Turn:
-    training = arguments.training
+def _turn(of_task: TaskOfRun, accelerator: Accelerator, loss_scale: float) -> Turn:
+    training = of_task.training
     sizes = divide_batch(training, accelerator.num_processes)
-    data = parts.training_data(
+    data = of_task.parts.training_data(
         batch_size=sizes.micro_batch,
         seed=training.seed,
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
     )
     judge = StopAndGo(training.stop_patience, training.stop_threshold, training.go_threshold)
-    return Turn(data, sizes, training.batch_size, judge if parts.validation is not None else None, loss_scale)
+    judge = judge if of_task.is_evaluated else None
+    return Turn(data, sizes, training.batch_size, judge, loss_scale, of_task.loss_arguments)

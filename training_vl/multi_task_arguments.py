@@ -10,14 +10,31 @@ from typing import Any
 
 from .arguments import ModelArguments, RegionArguments, RunArguments, TrainingArguments
 from .recipes import described, parse_groups
+from .retrieval_arguments import TASK as RETRIEVAL
+from .retrieval_arguments import RetrievalDataArguments
 from .task_arguments import TaskDataArguments
 
 OF_A_TASK = ("data", "regions", "val_regions", "train_split", "val_split", "max_text_length")
+OF_THE_RUN = {"task", *(field.name for field in dataclasses.fields(RegionArguments))} - {"regions", "val_regions"}
+OF_RETRIEVAL = tuple(
+    field.name for field in dataclasses.fields(RetrievalDataArguments) if field.name not in OF_THE_RUN
+)
+"""What a task says of its data: one with a prepared folder, and retrieval."""
 
 
 def head_name(task: str) -> str:
     """What the head of a `task` is called: its name, where that may be part of a parameter's name."""
     return task.replace("+", "_plus")
+
+
+def is_retrieval(task: str) -> bool:
+    """Whether a `task` ranks images for captions: "retrieval", "retrieval_coco", "retrieval_flickr30k", ..."""
+    return task == RETRIEVAL or task.startswith(f"{RETRIEVAL}_")
+
+
+def keys_of(task: str) -> tuple[str, ...]:
+    """What the entry of a `task` may say of its data."""
+    return OF_RETRIEVAL if is_retrieval(task) else OF_A_TASK
 
 
 @dataclass
@@ -29,8 +46,9 @@ class MultiTaskDataArguments(RegionArguments):
         tasks: The tasks in the order in which they take their turns: name of the task to a mapping with "data", its
             prepared folder, and any of "regions", "val_regions", "train_split", "val_split", "max_text_length",
             "batch_size" and "micro_batch_size" where it differs from the others; "loss_scale", what its loss is
-            multiplied by; and "head", another task whose head it shares instead of one of its own. JSON on the command
-            line.
+            multiplied by; and "head", another task whose head it shares instead of one of its own. A task called
+            "retrieval", or "retrieval_" and more, names "captions" instead of "data", and may give all that
+            fine-tuning for retrieval reads, with "candidates" "drawn" where it says nothing. JSON on the command line.
         regions: Shards of region features of the tasks that name none of their own.
         val_regions: The same for their validation splits.
     """
@@ -48,14 +66,18 @@ class MultiTaskDataArguments(RegionArguments):
                 raise ValueError(f"tasks is no JSON: {error}; got {self.tasks!r}") from None
         if not isinstance(self.tasks, dict) or not all(isinstance(entry, dict) for entry in self.tasks.values()):
             raise ValueError(f"which tasks? Give tasks: a mapping of their names to mappings, got {self.tasks!r}")
-        known = {*OF_A_TASK, "batch_size", "micro_batch_size", "loss_scale", "head"}
         for name, entry in self.tasks.items():
+            known = {*keys_of(name), "batch_size", "micro_batch_size", "loss_scale", "head"}
             unknown = sorted(set(entry) - known)
             if unknown:
                 raise ValueError(f"tasks: {name} names {', '.join(unknown)}; it may give {', '.join(sorted(known))}")
             scale = entry.get("loss_scale", 1)
             if not isinstance(scale, int | float) or not scale > 0:
                 raise ValueError(f"tasks: the loss_scale of {name} must be a number above 0, got {scale!r}")
+            try:
+                self.of_task(name)
+            except ValueError as error:
+                raise ValueError(f"tasks: {name}: {error}") from None
 
     def shared_heads(self) -> dict[str, str]:
         """The task whose head a task shares, by the names that their heads have or would have."""
@@ -65,7 +87,7 @@ class MultiTaskDataArguments(RegionArguments):
         """What the loss of each task is multiplied by, by the names of their heads."""
         return {head_name(name): float(entry.get("loss_scale", 1)) for name, entry in self.tasks.items()}
 
-    def of_task(self, name: str) -> TaskDataArguments:
+    def of_task(self, name: str) -> TaskDataArguments | RetrievalDataArguments:
         """What one task reads.
 
         Args:
@@ -73,11 +95,16 @@ class MultiTaskDataArguments(RegionArguments):
 
         Returns:
             Arguments as of a run of that task alone.
+
+        Raises:
+            ValueError: If what its entry says contradicts itself.
         """
         shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(RegionArguments)}
-        own = {key: value for key, value in self.tasks[name].items() if key in OF_A_TASK}
+        own = {key: value for key, value in self.tasks[name].items() if key in keys_of(name)}
         if "regions" in own:
             shared["val_regions"] = None
+        if is_retrieval(name):
+            return RetrievalDataArguments(**{**shared, "candidates": "drawn", **own})
         return TaskDataArguments(**{**shared, **own, "task": name})
 
 

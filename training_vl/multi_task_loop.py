@@ -87,6 +87,7 @@ class Turn:
         batch_size: Examples of an update, of all processes.
         stop_and_go: Judges its scores; None for a task that is not evaluated and always goes.
         loss_scale: What its loss is multiplied by.
+        loss_arguments: What the model is told besides a batch to compute its loss.
     """
 
     def __init__(
@@ -96,11 +97,13 @@ class Turn:
         batch_size: int,
         stop_and_go: StopAndGo | None,
         loss_scale: float = 1.0,
+        loss_arguments: Mapping[str, Any] | None = None,
     ) -> None:
         self.data = data
         self.sizes = sizes
         self.batch_size = batch_size
         self.loss_scale = loss_scale
+        self.loss_arguments = dict(loss_arguments or {})
         self.stop_and_go = stop_and_go
         self.updates = 0
 
@@ -140,12 +143,14 @@ class TaskBatches(NamedTuple):
         batches: Those of this process.
         batch_size: Examples of the update, of all processes.
         loss_scale: What the task's loss is multiplied by.
+        loss_arguments: What the model is told besides a batch.
     """
 
     task: str
     batches: list[Batch]
     batch_size: int
     loss_scale: float
+    loss_arguments: dict[str, Any]
 
 
 class Round:
@@ -187,7 +192,7 @@ class Round:
             for name in self.trained:
                 turn = self.turns[name]
                 micro_batches = list(islice(batches[name], turn.sizes.micro_batches))
-                updates.append(TaskBatches(name, micro_batches, turn.batch_size, turn.loss_scale))
+                updates.append(TaskBatches(name, micro_batches, turn.batch_size, turn.loss_scale, turn.loss_arguments))
                 turn.updates += 1
             yield updates
 
@@ -230,7 +235,7 @@ class MultiTaskLoop(TrainingLoop):
                 self.optimizer,
                 update.batches,
                 self.accelerator,
-                mean_loss(update.loss_scale, task=update.task),
+                mean_loss(update.loss_scale, task=update.task, **update.loss_arguments),
                 self.arguments.max_grad_norm,
             )
             terms |= {f"{update.task}/{name}": value for name, value in losses.items()}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 
@@ -16,6 +16,8 @@ from .recipes import RECIPE_SUFFIXES, described, parse_groups
 from .task_arguments import FineTuningArguments, TaskRunArguments, parse_task_arguments
 
 TASK = "retrieval"
+CaptionImageId = Literal["file_name", "cocoid"]
+Candidates = Literal["in_batch", "drawn"]
 PACKAGE_PREFIX = "package:"
 
 
@@ -104,8 +106,8 @@ class RetrievalDataArguments(RegionArguments):
         max_text_length: Word pieces a text keeps, special tokens included.
         feature_dropout: Share of the numbers of every region feature that are hidden in training.
         token_dropout: Share of the word pieces that are masked in training.
-        val_captions_per_image: Captions of each validation image that the evaluations in training read. All by
-            default.
+        val_images: Validation images that the evaluations in training rank, the first ones. All by default.
+        val_captions_per_image: Captions of each of these that they read. All by default.
     """
 
     task: str = TASK
@@ -113,18 +115,23 @@ class RetrievalDataArguments(RegionArguments):
     train_split: str | None = None
     val_captions: str | None = None
     val_split: str | None = None
-    caption_image_id: Literal["file_name", "cocoid"] = "file_name"
-    candidates: Literal["in_batch", "drawn"] = "in_batch"
+    caption_image_id: CaptionImageId = "file_name"
+    candidates: Candidates = "in_batch"
     hard_negatives: str | None = None
     max_text_length: int = 36
     feature_dropout: float = 0.0
     token_dropout: float = 0.0
+    val_images: int | None = None
     val_captions_per_image: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
         if self.task != TASK:
             raise ValueError(f"these are the arguments of the task {TASK!r}, the task is {self.task!r}")
+        # Those of one task among several come from no command line, which would have checked them.
+        for name, choices in (("caption_image_id", CaptionImageId), ("candidates", Candidates)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {list(get_args(choices))}, got {getattr(self, name)!r}")
         if self.hard_negatives and self.candidates != "drawn":
             raise ValueError(
                 "hard_negatives are read with candidates 'drawn': in a batch the others are the negatives"

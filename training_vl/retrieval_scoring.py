@@ -13,9 +13,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from datasets_vl.tasks.caption_retrieval import RetrievalSplit
+from modeling_vl import AutoModelForImageTextRetrieval, AutoModelForMultiTask
 from modeling_vl.retrieval import score_listed_pairs, score_pairs
 from processing_vl.processing_regions import RegionTextProcessor
 
@@ -28,13 +29,44 @@ UNRANKED = -1000.0
 """Added to what the first stage says of pairs that the model did not score: below any log-odds."""
 
 
+def load_scoring_model(
+    source: str, task: str | None = None, attn_implementation: str = "sdpa"
+) -> tuple[PreTrainedModel, str | None]:
+    """A saved model that scores pairs.
+
+    Args:
+        source: Its folder or Hub id.
+        task: Of a model for several tasks, the one that scores. By default the only one of kind "retrieval".
+        attn_implementation: Attention backend.
+
+    Returns:
+        The model, for image-text retrieval (also of a folder of pre-training) or for several tasks, and the task to
+        score with, None for the former.
+
+    Raises:
+        ValueError: If the model has no such task, or several and none is named.
+    """
+    heads = getattr(AutoConfig.from_pretrained(source), "multi_task_heads", {})
+    scoring = [name for name, head in heads.items() if head["kind"] == "retrieval"]
+    auto_class = AutoModelForMultiTask if heads else AutoModelForImageTextRetrieval
+    if heads and task is None and len(scoring) == 1:
+        task = scoring[0]
+    if heads and not scoring:
+        raise ValueError(f"{source} has heads for {', '.join(heads)}, none of which is for retrieval")
+    if heads and task not in scoring:
+        raise ValueError(f"which of the tasks of {source}? Give task: one of {', '.join(scoring)}; got {task!r}")
+    if task is not None and not heads:
+        raise ValueError(f"{source} is no model for several tasks: leave out task, got {task!r}")
+    return auto_class.from_pretrained(source, attn_implementation=attn_implementation), task
+
+
 class PairScorer:
     """Scores some texts of a split against all its images.
 
     Images are encoded once when they are few; of many, a part at a time is in memory.
 
     Args:
-        model: For image-text retrieval, or for pre-training.
+        model: For image-text retrieval, for several tasks, or for pre-training.
         processor: Encodes texts and regions.
         split: The texts and images.
         max_text_length: Word pieces a text keeps.
@@ -43,6 +75,7 @@ class PairScorer:
         first_stage: Chooses the images that the model scores for a text. The others follow behind them, in the first
             stage's order. None to score all.
         top_k: Images that it chooses.
+        task: Of a model for several tasks, the one that scores.
     """
 
     def __init__(
@@ -56,6 +89,7 @@ class PairScorer:
         progress: bool = False,
         first_stage: FirstStage | None = None,
         top_k: int = 20,
+        task: str | None = None,
     ) -> None:
         processor.check_text_length(max_text_length)
         self.model = model
@@ -65,6 +99,7 @@ class PairScorer:
         self.pairs_per_chunk = pairs_per_chunk
         self.progress = progress
         self.first_stage = first_stage
+        self.task = task
         self.top_k = min(top_k, len(split.image_ids))
         self._image_vectors = None if first_stage is None else first_stage.image_vectors(split)
         self._encoded = None if len(split.image_ids) > IMAGES_AT_ONCE else self._encode(slice(None))
@@ -91,15 +126,17 @@ class PairScorer:
                 self.processor.feature_extractor([self.split.images(slice(i, i + 1))[0] for i in wanted.tolist()])
             )
         pairs = torch.stack((text_rows, image_rows), dim=1)
-        scores = score_listed_pairs(self.model, texts, images, pairs, pairs_per_chunk=self.pairs_per_chunk)
+        scores = score_listed_pairs(
+            self.model, texts, images, pairs, pairs_per_chunk=self.pairs_per_chunk, task=self.task
+        )
         return (similarities + UNRANKED).scatter(1, chosen, scores.view_as(chosen)).numpy()
 
     def _encode(self, rows: slice) -> dict:
         return dict(self.processor.feature_extractor(self.split.images(rows)))
 
     def _score(self, texts: dict, images: dict) -> np.ndarray:
-        scores = score_pairs(self.model, texts, images, pairs_per_chunk=self.pairs_per_chunk, progress=self.progress)
-        return scores.numpy()
+        how = {"pairs_per_chunk": self.pairs_per_chunk, "progress": self.progress, "task": self.task}
+        return score_pairs(self.model, texts, images, **how).numpy()
 
 
 def score_in_memory(scorer: PairScorer, accelerator: Accelerator) -> np.ndarray:
@@ -163,6 +200,7 @@ def score_to_disk(scorer: PairScorer, folder: Path, accelerator: Accelerator) ->
     split = scorer.split
     description = {
         "model": _fingerprint(scorer.model),
+        "task": scorer.task,
         "data": split.fingerprint,
         "regions": split.regions.fingerprint,
         "max_text_length": scorer.max_text_length,

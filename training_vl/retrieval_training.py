@@ -105,10 +105,21 @@ class RetrievalParts:
             num_workers=self.arguments.num_workers,
         )
 
-    def scorer(self, model: PreTrainedModel, split: RetrievalSplit | None = None) -> PairScorer:
-        """What scores the texts of a `split`, by default the validation split, against its images with `model`."""
+    def scorer(
+        self, model: PreTrainedModel, split: RetrievalSplit | None = None, *, task: str | None = None
+    ) -> PairScorer:
+        """What scores texts against images.
+
+        Args:
+            model: For image-text retrieval, or for several tasks.
+            split: The texts and images, by default those of validation.
+            task: Of a model for several tasks, the one that scores.
+
+        Returns:
+            The scorer.
+        """
         length = self.arguments.max_text_length
-        return PairScorer(model, self.processor, split or self.validation, max_text_length=length)
+        return PairScorer(model, self.processor, split or self.validation, max_text_length=length, task=task)
 
 
 def fine_tune_retrieval(arguments: RetrievalRunArguments) -> None:
@@ -152,10 +163,29 @@ def set_up_retrieval(arguments: RetrievalRunArguments) -> RetrievalParts:
     Raises:
         ValueError: If something is missing or does not fit together.
     """
-    model, data = arguments.model, arguments.data
+    # A model that was trained for several tasks before is now for this one alone.
+    config = load_config(arguments.model, multi_task_heads={})
+    return open_retrieval(arguments.data, config, load_processor(arguments.model, config))
+
+
+def open_retrieval(
+    data: RetrievalDataArguments, config: VisionLanguageConfig, processor: RegionTextProcessor
+) -> RetrievalParts:
+    """Open the data of a run.
+
+    Args:
+        data: What is read.
+        config: Of the model.
+        processor: Encodes texts and regions.
+
+    Returns:
+        The parts.
+
+    Raises:
+        ValueError: If something is missing or does not fit together.
+    """
     if data.captions is None:
         raise ValueError("which captions? Give captions: a caption file")
-    config = load_config(model)
     regions = _regions(data, data.regions, config)
     captions = read_captions(data.captions, split=data.train_split, image_id=data.caption_image_id)
     validation = None
@@ -164,9 +194,10 @@ def set_up_retrieval(arguments: RetrievalRunArguments) -> RetrievalParts:
         validation = RetrievalSplit.of(
             read_captions(source, split=data.val_split, image_id=data.caption_image_id),
             _regions(data, data.val_regions, config) if data.val_regions else regions,
+            num_images=data.val_images,
             captions_per_image=data.val_captions_per_image,
         )
-    return RetrievalParts(data, config, load_processor(model, config), regions, captions, validation)
+    return RetrievalParts(data, config, processor, regions, captions, validation)
 
 
 def _regions(data: RetrievalDataArguments, source: str | None, config: VisionLanguageConfig) -> LocalRegions:

@@ -9,7 +9,7 @@ from typing import Any
 from datasets_vl.manifest import MANIFEST_NAME
 
 from .arguments import DataArguments, ModelArguments, RegionArguments, RunArguments, TrainingArguments
-from .multi_task_arguments import MultiTaskDataArguments
+from .multi_task_arguments import MultiTaskDataArguments, is_retrieval
 
 NO_OUTPUT_DIR = "where shall the model go? Give output_dir: a folder"
 
@@ -70,7 +70,8 @@ def check_local_files(model: ModelArguments, data: RegionArguments) -> None:
 
     Args:
         model: Of the run.
-        data: Of the run; of its further fields, `captions`, `val_captions` and `data` are looked at.
+        data: Of the run; of its further fields, `captions`, `val_captions`, `hard_negatives` and `data` are looked
+            at.
 
     Raises:
         FileNotFoundError: Naming all that are missing.
@@ -85,14 +86,28 @@ def check_multi_task(arguments: RunArguments[MultiTaskDataArguments]) -> None:
         arguments: Of the run, before `--tiny` makes what it lacks.
 
     Raises:
-        ValueError: If there is no `output_dir`.
+        ValueError: If there is no `output_dir`, or tasks name no data; naming all of these.
         FileNotFoundError: Naming all files and folders that are missing, and the tasks that name them.
     """
     _require_output_dir(arguments.training)
+    without = [_without_data(arguments, name) for name in arguments.data.tasks]
+    if any(without):
+        raise ValueError("\n  ".join(line for line in without if line))
     of_tasks = [
         f"tasks: {name}: {line}" for name, entry in arguments.data.tasks.items() for line in _missing_data(entry)
     ]
     _refuse([*_missing_data(vars(arguments.data)), *of_tasks, *_missing_model(arguments.model)])
+
+
+def _without_data(arguments: RunArguments[MultiTaskDataArguments], name: str) -> str | None:
+    """What the task `name` ought to name and does not; with `--tiny` scenes stand in for all or nothing."""
+    key, what = "data", "a folder written by examples/prepare_task.py"
+    if is_retrieval(name):
+        key, what = "captions", "a caption file"
+    data = arguments.data.of_task(name)
+    if getattr(data, key) is not None or (arguments.training.tiny and data.regions is None):
+        return None
+    return f"tasks: {name} names no {key}: give {what}"
 
 
 def _missing_data(values: Mapping[str, Any]) -> list[str]:
@@ -108,7 +123,7 @@ def _missing_data(values: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"{name}: {path} has no {MANIFEST_NAME}: convert raw features with examples/convert_region_features.py"
             )
-    for name in ("captions", "val_captions"):
+    for name in ("captions", "val_captions", "hard_negatives"):
         path = values.get(name)
         if path is not None and not Path(path).is_file():
             found.append(f"{name}: there is no file {path}")

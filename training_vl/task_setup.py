@@ -23,6 +23,7 @@ from processing_vl.task_collators import TaskCollator
 from .arguments import ModelArguments
 from .data_setup import check_feature_dim, make_training_data, open_regions
 from .model_setup import load_config, load_processor
+from .retrieval_arguments import TASK as RETRIEVAL
 from .task_arguments import TaskDataArguments
 from .task_scores import is_labelled
 from .tasks import TASKS, TaskDefinition
@@ -167,6 +168,10 @@ def find_task(name: str | None, answer_separator: str = "") -> TaskDefinition:
     Raises:
         ValueError: If there is none, or it has no answers in front of rationales.
     """
+    if name == RETRIEVAL:
+        raise ValueError(
+            "retrieval has no prepared folder: examples/run_retrieval.py ranks the images of its captions"
+        )
     if name not in TASKS:
         raise ValueError(f"which task? Give task: one of {', '.join(TASKS)}, got {name!r}")
     task = TASKS[name]

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 from transformers import AutoTokenizer
@@ -19,9 +19,12 @@ from .arguments import DataArguments, ModelArguments, RunArguments, TrainingArgu
 from .data_setup import open_regions, targets_of_classes
 from .model_setup import load_config
 from .prepared_scenes import scene_regions
+from .retrieval_arguments import RetrievalDataArguments
 from .word_tokenizer import save_word_tokenizer
 
 logger = logging.getLogger(__name__)
+
+Captioned = TypeVar("Captioned", DataArguments, RetrievalDataArguments)
 
 SCENES = {"train": 40, "val": 8}
 
@@ -76,16 +79,7 @@ def shrink(arguments: RunArguments[DataArguments]) -> RunArguments[DataArguments
     has_data = data.regions is not None or data.captions is not None
     # Processes that were started together make the files once.
     with FileLock(folder / ".lock"):
-        if not has_data:
-            regions = scene_regions(folder / "scenes", SCENES)
-            data = replace(
-                data,
-                regions=str(regions["train"]),
-                val_regions=str(regions["val"]),
-                captions=str(folder / "scenes" / "dataset_scenes.json"),
-                train_split="train",
-                val_split="val",
-            )
+        data = with_captioned_scenes(data, folder)
         tokenizer = model.tokenizer
         if tokenizer is None and data.captions is not None:
             tokenizer = str(folder / "tokenizer")
@@ -94,6 +88,29 @@ def shrink(arguments: RunArguments[DataArguments]) -> RunArguments[DataArguments
     learns_regions = isinstance(data, DataArguments)
     tiny = tiny_model(model, tokenizer, metadata, has_data=has_data, learns_regions=learns_regions)
     return RunArguments(tiny, data, tiny_training(training))
+
+
+def with_captioned_scenes(data: Captioned, folder: Path) -> Captioned:
+    """The arguments, with built-in scenes where there are no data.
+
+    Args:
+        data: Of a run that reads regions and captions.
+        folder: Where the scenes go.
+
+    Returns:
+        The arguments.
+    """
+    if data.regions is not None or data.captions is not None:
+        return data
+    regions = scene_regions(folder / "scenes", SCENES)
+    return replace(
+        data,
+        regions=str(regions["train"]),
+        val_regions=str(regions["val"]),
+        captions=str(folder / "scenes" / "dataset_scenes.json"),
+        train_split="train",
+        val_split="val",
+    )
 
 
 def tiny_training(training: TrainingArguments) -> TrainingArguments:

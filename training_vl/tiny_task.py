@@ -9,17 +9,21 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from datasets_vl.captions import read_captions
 from datasets_vl.tasks.table import TaskTable, read_task_table
 from datasets_vl.tasks.task_texts import texts_of
 
 from .arguments import ModelArguments, RunArguments, TrainingArguments
 from .data_setup import open_regions
-from .multi_task_arguments import OF_A_TASK, MultiTaskRunArguments
+from .multi_task_arguments import MultiTaskRunArguments, keys_of
 from .prepared_scenes import prepare_scenes
+from .retrieval_arguments import RetrievalDataArguments
 from .task_arguments import TaskDataArguments, TaskRunArguments
 from .task_setup import find_task
-from .tiny_run import SCENES, tiny_model, tiny_training
+from .tiny_run import SCENES, tiny_model, tiny_training, with_captioned_scenes
 from .word_tokenizer import save_tokenizer_of
+
+AnyData = TaskDataArguments | RetrievalDataArguments
 
 
 def shrink_task(arguments: TaskRunArguments) -> TaskRunArguments:
@@ -53,7 +57,7 @@ def shrink_multi_task(arguments: MultiTaskRunArguments) -> MultiTaskRunArguments
         of_tasks = {name: _with_data(arguments.data.of_task(name), folder) for name in arguments.data.tasks}
         model = _tiny_model(arguments.model, list(of_tasks.values()), folder)
     entries = {
-        name: {key: value for key in OF_A_TASK if (value := getattr(data, key)) is not None}
+        name: {key: value for key in keys_of(name) if (value := getattr(data, key)) is not None}
         | {key: value for key, value in arguments.data.tasks[name].items() if key in ("head", "loss_scale")}
         for name, data in of_tasks.items()
     }
@@ -68,8 +72,10 @@ def _folder_of_its_own(training: TrainingArguments) -> Iterator[Path]:
         yield folder
 
 
-def _with_data(data: TaskDataArguments, folder: Path) -> TaskDataArguments:
+def _with_data(data: AnyData, folder: Path) -> AnyData:
     """The arguments, with built-in scenes where there are no data."""
+    if isinstance(data, RetrievalDataArguments):
+        return with_captioned_scenes(data, folder)
     if data.data is not None or data.regions is not None:
         return data
     scenes = prepare_scenes(folder, find_task(data.task).benchmark, SCENES)
@@ -83,15 +89,26 @@ def _with_data(data: TaskDataArguments, folder: Path) -> TaskDataArguments:
     )
 
 
-def _tiny_model(model: ModelArguments, data: Sequence[TaskDataArguments], folder: Path) -> ModelArguments:
+def _tiny_model(model: ModelArguments, data: Sequence[AnyData], folder: Path) -> ModelArguments:
     tokenizer = model.tokenizer
-    tables = [read_task_table(of_task.data, of_task.train_split.split("+")[0]) for of_task in data if of_task.data]
-    if tokenizer is None and tables:
+    if tokenizer is None and (texts := [text for of_task in data for text in _training_texts(of_task)]):
         tokenizer = str(folder / "tokenizer")
-        save_task_tokenizer(tables, tokenizer)
+        save_tokenizer_of(texts, tokenizer)
     metadata = open_regions(data[0], data[0].regions).metadata
     has_data = not Path(data[0].regions).is_relative_to(folder)  # built-in scenes are made there
     return tiny_model(model, tokenizer, metadata, has_data=has_data)
+
+
+def _training_texts(data: AnyData) -> Iterable[str]:
+    """The texts of a task; none where it names no data."""
+    if isinstance(data, RetrievalDataArguments):
+        return read_captions(data.captions, split=data.train_split).texts.to_pylist() if data.captions else ()
+    return _texts(read_task_table(data.data, data.train_split.split("+")[0])) if data.data else ()
+
+
+def _texts(table: TaskTable) -> Iterator[str]:
+    for index in range(len(table)):
+        yield from texts_of(table.record(index))
 
 
 def save_task_tokenizer(tables: Iterable[TaskTable], folder: str | Path) -> None:
@@ -101,5 +118,4 @@ def save_task_tokenizer(tables: Iterable[TaskTable], folder: str | Path) -> None
         tables: Their records.
         folder: Where the tokenizer goes.
     """
-    records = (table.record(index) for table in tables for index in range(len(table)))
-    save_tokenizer_of((text for record in records for text in texts_of(record)), folder)
+    save_tokenizer_of((text for table in tables for text in _texts(table)), folder)

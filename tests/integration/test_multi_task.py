@@ -114,7 +114,7 @@ def test_every_task_is_evaluated_after_each_of_its_epochs(data: Path, tmp_path: 
     log = run(path, tmp_path)
     for name, of_task in parts.tasks.items():
         batch_size = 8 if name == "nlvr2" else 16
-        epoch = -(-len(of_task.training.table) // batch_size)
+        epoch = -(-len(of_task.parts.training.table) // batch_size)
         expected = sorted({*range(epoch, 12, epoch), 12})
         assert [row["step"] for row in log if f"eval/{name}/is_going" in row] == expected
     assert {path.name for path in tmp_path.glob("predictions_*")} == {
@@ -157,12 +157,12 @@ def test_each_task_has_its_head_its_token_and_the_shared_trunk(data: Path) -> No
         "nlvr2": "classification",
         "refcoco_plus": "referring_expressions",
     }
-    assert list(heads["vqa"]["id2label"].values()) == parts.tasks["vqa"].training.table.labels
-    assert parts.tasks["nlvr2"].config.num_images == 2
+    assert list(heads["vqa"]["id2label"].values()) == parts.tasks["vqa"].parts.training.table.labels
+    assert parts.tasks["nlvr2"].parts.config.num_images == 2
     # A config is saved with its entries in alphabetical order; which token a task has must not depend on it.
     assert list(heads) == ["nlvr2", "refcoco_plus", "vqa"]
     assert {name: head["task_id"] for name, head in heads.items()} == {"vqa": 0, "nlvr2": 1, "refcoco_plus": 2}
-    batch = next(iter(parts.tasks["vqa"].training_data(batch_size=2, seed=0, rank=0, world_size=1)))
+    batch = next(iter(parts.tasks["vqa"].parts.training_data(batch_size=2, seed=0, rank=0, world_size=1)))
     assert "task_ids" not in batch  # the model picks the token itself
     assert torch.equal(batch["labels"].sum(1) > 0, torch.ones(2, dtype=torch.bool))
 

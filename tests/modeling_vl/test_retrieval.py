@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modeling_vl import ViLBertForImageTextRetrieval
+from modeling_vl import ViLBertForImageTextRetrieval, ViLBertForMultiTask
 from modeling_vl.retrieval import score_listed_pairs, score_pairs
 from tests.tiny_models import PRETRAINING_CLASSES, tiny_inputs, tiny_model
 
@@ -123,3 +123,23 @@ def test_chunks_hold_texts_and_images_of_similar_lengths() -> None:
     assert shapes[0][0] == (2, int(longest[1])) and shapes[-1][0][1] == int(longest[-1])
     places = sum(text.numel() for text, _ in shapes)
     assert places < len(shapes) * 2 * texts["input_ids"].shape[1]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fields", [{"num_task_tokens": 4}, {"num_task_tokens": 4, "dynamic_attention": True}])
+def test_a_task_of_several_scores_with_its_head_and_its_token(fields: dict[str, object]) -> None:
+    heads = {"captions": {"kind": "retrieval"}, "names": {"kind": "retrieval"}, "true": {"kind": "classification"}}
+    model = tiny_model(ViLBertForMultiTask, multi_task_heads=heads, **fields)
+    texts, images = many_inputs(5)
+    expected = {task: model(**texts, **images, task=task).logits for task in ("captions", "names")}
+    assert (expected["captions"] - expected["names"]).abs().min() > 1e-5
+    for task, logits in expected.items():
+        scores = score_pairs(model, texts, images, pairs_per_chunk=4, task=task)
+        torch.testing.assert_close(scores, logits, atol=1e-5, rtol=0)
+        listed = score_listed_pairs(model, texts, images, torch.tensor([[4, 1], [0, 2]]), task=task)
+        torch.testing.assert_close(listed, logits[[4, 0], [1, 2]], atol=1e-5, rtol=0)
+    for task in (None, "true"):
+        with pytest.raises(ValueError, match=r"one that scores pairs, of ViLBertForMultiTask \['captions', 'names'\]"):
+            score_pairs(model, texts, images, task=task)
+    with pytest.raises(ValueError, match="ViLBertForImageTextRetrieval none does; got 'captions'"):
+        score_pairs(tiny_model(ViLBertForImageTextRetrieval), texts, images, task="captions")
