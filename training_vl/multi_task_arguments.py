@@ -47,8 +47,9 @@ class MultiTaskDataArguments(RegionArguments):
             prepared folder, and any of "regions", "val_regions", "train_split", "val_split", "max_text_length",
             "batch_size" and "micro_batch_size" where it differs from the others; "loss_scale", what its loss is
             multiplied by; and "head", another task whose head it shares instead of one of its own. A task called
-            "retrieval", or "retrieval_" and more, names "captions" instead of "data", and may give all that
-            fine-tuning for retrieval reads, with "candidates" "drawn" where it says nothing. JSON on the command line.
+            "retrieval", or by a longer name such as "retrieval_coco", names "captions" instead of "data", and may give
+            all that fine-tuning for retrieval reads, with "candidates" "drawn" where it says nothing. JSON on the
+            command line.
         regions: Shards of region features of the tasks that name none of their own.
         val_regions: The same for their validation splits.
     """
