@@ -15,6 +15,7 @@ import pyarrow as pa
 from .image_ids import ImageIds
 from .image_table import ImageTable, group_by_image
 from .tasks.conceptual_captions import read_conceptual_captions
+from .tasks.json_stream import read_outline, stream_list
 from .tasks.records import InvalidAnnotation
 
 _ALL_CAPTIONS = "Leave the split out (--split; in training --train_split, --val_split) to take all captions"
@@ -92,6 +93,10 @@ def read_captions(
       may have a `label`, true or false as in NLVR: a statement that is false of its image is no caption and left out
     * lines `caption <tab> URL` (`.tsv`), Conceptual Captions; the image id is the CRC-32 of the URL
 
+    The large files, of Karpathy, of COCO and of rows, are read record by record: memory is that of the captions that
+    are taken and, in COCO's layout, of what names the images, which stands apart from the captions there. `{image id:
+    captions}` holds nothing but captions.
+
     Args:
         path: The file.
         split: Which images to take, where the file says so: `"train"`, or several as `"train+restval"`.
@@ -143,19 +148,15 @@ class _CaptionFile:
         if self.path.suffix in JSON_LINES_SUFFIXES:
             yield from self._rows(self._json_lines())
             return
-        with self.path.open(encoding="utf-8") as file:
-            try:
-                content = json.load(file)
-            except json.JSONDecodeError as error:
-                raise _BadRecord(f"not a JSON file: {error}") from None
+        content = read_outline(self.path)
         if isinstance(content, list):
-            yield from self._rows((f"record {number}", row) for number, row in enumerate(content))
+            yield from self._rows((f"record {number}", row) for number, row in enumerate(stream_list(self.path)))
         elif not isinstance(content, dict):
             raise _BadRecord(f"expected a JSON object or list, got {type(content).__name__}")
         elif isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list):
-            yield from self._coco(content["images"], content["annotations"])
+            yield from self._coco()
         elif isinstance(content.get("images"), list):
-            yield from self._karpathy(content["images"])
+            yield from self._karpathy()
         else:
             self._refuse_split()
             for key, captions in content.items():
@@ -186,9 +187,12 @@ class _CaptionFile:
             else:
                 raise _BadRecord(f"{where} has no caption, sentence, captions or sentences; it has {sorted(row)}")
 
-    def _karpathy(self, images: list[Any]) -> Iterator[tuple[str, str]]:
-        for number, image in enumerate(images):
-            where = f"images[{number}]"
+    def _records(self, key: str) -> Iterator[tuple[str, Any]]:
+        for number, record in enumerate(stream_list(self.path, key)):
+            yield f"{key}[{number}]", record
+
+    def _karpathy(self) -> Iterator[tuple[str, str]]:
+        for where, image in self._records("images"):
             if not self._wanted(image, where):
                 continue
             image_id = self._image_id(image, where, name_field="filename", number_field="cocoid")
@@ -198,15 +202,15 @@ class _CaptionFile:
             raw = [_field(sentence, "raw", f"{where}.sentences[{i}]") for i, sentence in enumerate(sentences)]
             yield from _captions(image_id, raw, where)
 
-    def _coco(self, images: list[Any], annotations: list[Any]) -> Iterator[tuple[str, str]]:
+    def _coco(self) -> Iterator[tuple[str, str]]:
         self._refuse_split()
-        ids = {}
-        for number, image in enumerate(images):
-            where = f"images[{number}]"
-            key = _field(image, "id", where)
-            ids[key] = self._image_id(image, where, name_field="file_name", number_field="id")
-        for number, annotation in enumerate(annotations):
-            where = f"annotations[{number}]"
+        # Captions come in any order and say the number of their image alone: what names it is kept for all images,
+        # and of no record anything else.
+        ids = {
+            _field(image, "id", where): self._image_id(image, where, name_field="file_name", number_field="id")
+            for where, image in self._records("images")
+        }
+        for where, annotation in self._records("annotations"):
             key = _field(annotation, "image_id", where)
             if key not in ids:
                 raise _BadRecord(f"{where} describes image {key!r}, which is not among the {len(ids)} images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,34 +12,59 @@ from .records import InvalidAnnotation
 
 _PIECE = 1 << 20
 _SPACE = " \t\n\r"
+_SPACES = re.compile(f"[{_SPACE}]*")
 _AFTER_VALUE = frozenset(_SPACE + ",:]}")
 
 
-def stream_list(path: str | Path, key: str) -> Iterator[Any]:
-    """Reads the list that a JSON object has under one of its keys.
+def stream_list(path: str | Path, key: str | None = None) -> Iterator[Any]:
+    """Reads the list that a JSON object has under one of its keys, or that a file is.
 
     Args:
-        path: A file that holds one JSON object.
-        key: The key.
+        path: A file that holds one JSON object, or one list.
+        key: The key; None where the file is the list.
 
     Yields:
         The values of the list.
 
     Raises:
-        InvalidAnnotation: If the file is no JSON object, ends early, or has no list under the key.
+        InvalidAnnotation: If the file is not JSON, or ends early, or the list is not there.
     """
     with open(path, encoding="utf-8") as file:
         scanner = _Scanner(file, str(path))
-        for name in scanner.members("{", "}"):
-            if name != key:
-                scanner.value()
-                continue
-            if scanner.peek() != "[":
-                raise InvalidAnnotation(path, key, f"expected a list, got {scanner.value()!r:.80}")
-            for _ in scanner.members("[", "]"):
-                yield scanner.value()
+        if key is None:
+            yield from scanner.values("")
+            scanner.end()
             return
+        for name in scanner.members("{", "}"):
+            if name == key:
+                yield from scanner.values(key)
+                return
+            scanner.outline()
     raise InvalidAnnotation(path, "", f"the JSON object has no list {key!r}")
+
+
+def read_outline(path: str | Path) -> Any:
+    """Reads what a JSON file is made of, without what is in its records.
+
+    Args:
+        path: A file that holds one JSON value.
+
+    Returns:
+        An empty list where the file is a list. Else the value; where it is an object, the objects in its lists are
+        empty ones, so that each takes 8 bytes.
+
+    Raises:
+        InvalidAnnotation: If the file is not JSON; a list is not looked into.
+    """
+    with open(path, encoding="utf-8") as file:
+        scanner = _Scanner(file, str(path))
+        if scanner.peek() == "[":
+            return []
+        if scanner.peek() != "{":
+            return scanner.value()
+        outline = {name: scanner.outline() for name in scanner.members("{", "}")}
+        scanner.end()
+        return outline
 
 
 def stream_entries(path: str | Path) -> Iterator[tuple[str, Any]]:
@@ -97,8 +123,7 @@ class _Scanner:
     def peek(self) -> str:
         """The next character that is no space, empty at the end of the file."""
         while True:
-            while self._place < len(self._text) and self._text[self._place] in _SPACE:
-                self._place += 1
+            self._place = _SPACES.match(self._text, self._place).end()
             if self._place < len(self._text) or self._is_whole:
                 return self._text[self._place : self._place + 1]
             self._read_on()
@@ -118,6 +143,25 @@ class _Scanner:
                     self._place = end
                     return value
             self._read_on()
+
+    def values(self, record: str) -> Iterator[Any]:
+        """Takes the values of the list that comes next; the error for anything else names the `record`."""
+        if self.peek() != "[":
+            raise InvalidAnnotation(self._path, record, f"expected a list, got {self.value()!r:.80}")
+        for _ in self.members("[", "]"):
+            yield self.value()
+
+    def outline(self) -> Any:
+        """Takes the next value; every object in a list comes as the same empty one."""
+        if self.peek() != "[":
+            return self.value()
+        nothing: dict[str, Any] = {}
+        return [nothing if isinstance(value, dict) else value for value in self.values("")]
+
+    def end(self) -> None:
+        """Refuses what stands behind the value that the file holds."""
+        if self.peek():
+            raise self._error("expected the end of the file")
 
     def _take(self, character: str) -> None:
         if self.peek() != character:

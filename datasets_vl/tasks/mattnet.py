@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from .coco_instances import ImageName, corners, image_names, look_up
-from .official_files import Annotation, read_json
+from .json_stream import stream_list
+from .official_files import Annotation
 from .proposals import ProposalBoxes
-from .records import InvalidAnnotation
 
 MATTNET_FILE = "res101_coco_minus_refer_notime_dets.json"
 MATTNET = "detections of MAttNet's Mask R-CNN (ResNet-101, trained without the images of RefCOCO's val and test)"
@@ -33,11 +33,8 @@ def read_mattnet_detections(
         InvalidAnnotation: If a file is not what it should be.
     """
     names = image_names(instances, image_id)
-    content = read_json(detections)
-    if not isinstance(content, list):
-        raise InvalidAnnotation(detections, "", f"expected a list of detections, got {content!r:.80}")
     found: dict[str, list[list[float]]] = {}
-    for number, values in enumerate(content):
+    for number, values in enumerate(stream_list(detections)):
         detection = Annotation(detections, f"detection {number}", values)
         found.setdefault(look_up(detection, "image_id", names, instances), []).append(corners(detection, "box"))
     file_name = Path(detections).name

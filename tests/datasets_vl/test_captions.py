@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from datasets_vl.captions import CaptionTable, read_captions
 from datasets_vl.image_ids import ImageIds
 from datasets_vl.image_table import match_images
+from datasets_vl.tasks import json_stream
 
 KARPATHY = {
     "dataset": "coco",
@@ -35,6 +37,8 @@ COCO = {
         {"id": 3, "image_id": 25, "caption": "Two giraffes."},
     ],
 }
+
+LINKS = {"url": "http://images.example.org/photo.jpg", "licence": {"name": "CC BY"}, "size": [640, 480]}
 
 
 def save(folder: Path, content: Any, name: str = "captions.json") -> Path:
@@ -66,6 +70,44 @@ def test_coco_file_groups_the_captions_of_an_image(tmp_path: Path) -> None:
         "COCO_train2014_000000000009": ["Lunch."],
     }
     assert as_dict(read_captions(path, image_id="cocoid")) == {"25": ["A giraffe.", "Two giraffes."], "9": ["Lunch."]}
+
+
+def test_the_parts_of_a_coco_file_may_come_in_any_order(tmp_path: Path) -> None:
+    turned = dict(reversed(COCO.items()))
+    assert read_captions(save(tmp_path, turned)).fingerprint == read_captions(save(tmp_path, COCO)).fingerprint
+
+
+def peak_memory(path: Path, captions: int, **arguments: Any) -> int:
+    """Of reading a file with so many captions, for the second time: the first one also imports what Arrow needs."""
+    assert len(read_captions(path, **arguments)) == captions
+    tracemalloc.start()
+    read_captions(path, **arguments)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_is_that_of_the_captions_taken_not_of_the_file(tmp_path: Path, monkeypatch) -> None:
+    """Beside them, 8 bytes a record; a parsed record of these takes hundreds."""
+    monkeypatch.setattr(json_stream, "_PIECE", 4096)
+    few, many = 1000, 6000
+
+    def karpathy(number: int) -> dict[str, Any]:
+        sentence = {"raw": "two cats", "tokens": ["two", "cats"], "sentid": number}
+        return {"filename": f"{number}.jpg", "split": "train" if number % 200 else "val", "sentences": [sentence] * 5}
+
+    layouts = {
+        "karpathy": ("images", karpathy, lambda count: count // 40, 20, {"split": "val"}),
+        "rows": ("", lambda number: {"image_id": number % 10, "caption": "two cats", **LINKS}, int, 150, {}),
+        "coco": ("annotations", lambda number: {"image_id": number % 10, "caption": "cats", **LINKS}, int, 150, {}),
+    }
+    for name, (key, record, captions, most, arguments) in layouts.items():
+        peaks = []
+        for count in (few, many):
+            records = [record(number) for number in range(count)]
+            content = {"images": [{"id": number, "file_name": str(number)} for number in range(10)], key: records}
+            peaks.append(peak_memory(save(tmp_path, content if key else records), captions(count), **arguments))
+        assert peaks[1] - peaks[0] < most * (many - few), name
 
 
 def test_mapping_of_conceptual_captions(tmp_path: Path) -> None:
@@ -129,7 +171,7 @@ def test_a_million_captions_take_little_more_than_their_text() -> None:
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ("{", "c.json", r"c\.json: not a JSON file: .*line 1"),
+        ("{", "c.json", r"c\.json, character 1: not JSON: expected a key in quotes; the file ends here"),
         ('{"image_id": 1, "caption": "x"}\n{"image', "c.jsonl", r"c\.jsonl: line 2 is not JSON"),
         (
             '{"image_id": 1, "text": "x"}',
@@ -142,6 +184,9 @@ def test_a_million_captions_take_little_more_than_their_text() -> None:
         ({"1": ["a", " "]}, "c.json", r"image '1' \(image '1'\): a caption must be a text that is not empty, got ' '"),
         ({"1": []}, "c.json", r"expected a caption or a list of captions, got \[\]"),
         ({"1": {"caption": "a"}}, "c.json", r"expected a caption or a list of captions, got \{"),
+        ({"1": ["a", {"raw": "b"}]}, "c.json", r"image '1' .*: a caption must be a text that is not empty, got \{"),
+        ('{"1": "a"} {"2": "b"}', "c.json", r"c\.json, character 11: not JSON: expected the end of the file"),
+        ('[{"image_id": 1, "caption": "a"}]]', "c.json", r"character 33: not JSON: expected the end of the file"),
         ({}, "c.json", r"c\.json: there is no caption"),
         ([{"image_id": None, "caption": "a"}], "c.json", r"record 0: an image id must be .*, got None"),
         (

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datasets_vl.tasks import json_stream
-from datasets_vl.tasks.json_stream import stream_entries, stream_list
+from datasets_vl.tasks.json_stream import read_outline, stream_entries, stream_list
 from datasets_vl.tasks.records import InvalidAnnotation
 
 VALUES = st.recursive(
@@ -39,6 +39,26 @@ def test_a_list_is_found_between_other_entries(tmp_path: Path, monkeypatch, valu
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"info": before, "rows": values, "end": 1}), encoding="utf-8")
     assert list(stream_list(path, "rows")) == values
+
+
+@given(values=st.lists(VALUES, max_size=6), piece=st.integers(1, 40))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_may_be_the_list(tmp_path: Path, monkeypatch, values, piece: int) -> None:
+    monkeypatch.setattr(json_stream, "_PIECE", piece)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert list(stream_list(path)) == values
+    assert read_outline(path) == []
+
+
+def test_an_outline_has_all_but_what_is_in_the_records(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"info": {"year": 2014}, "rows": [{"a": 1}, {"b": [2]}], "a": ["x", {"y": 1}, [{}]], "n": 0.5} ')
+    assert read_outline(path) == {"info": {"year": 2014}, "rows": [{}, {}], "a": ["x", {}, [{}]], "n": 0.5}
+    with pytest.raises(InvalidAnnotation, match=r"a\.json: expected a list, got \{'info'"):
+        list(stream_list(path))
+    path.write_text(" 7 ")
+    assert read_outline(path) == 7
 
 
 def test_memory_is_that_of_a_value_not_of_the_file(tmp_path: Path, monkeypatch) -> None:

@@ -33,7 +33,7 @@ def test_a_file_of_another_name_is_not_taken_for_mattnets(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"dets": []}, r"dets\.json: expected a list of detections, got \{'dets'"),
+        ({"dets": []}, r"dets\.json: expected a list, got \{'dets'"),
         ([{"image_id": 9, "score": 1}], r"dets\.json, detection 0: has no box; it has image_id, score"),
         ([{"image_id": 9, "box": [1, 2, 3]}], r"detection 0: box must be x, y, width and height"),
         ([{"image_id": 7, "box": [1, 2, 3, 4]}], r"detection 0: image_id 7 is not in .*instances\.json"),

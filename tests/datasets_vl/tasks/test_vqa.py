@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datasets_vl.tasks import json_stream
 from datasets_vl.tasks.records import InvalidAnnotation
-from datasets_vl.tasks.vqa import read_vqa
+from datasets_vl.tasks.vqa import MINIVAL_SIZE, read_vqa
 from tests.datasets_vl.tasks.sample_files import SAMPLES, edited_json
 
 QUESTIONS = SAMPLES / "vqa" / "v2_OpenEnded_mscoco_train2014_questions.json"
@@ -32,6 +35,44 @@ def test_questions_are_joined_with_their_answers_by_id() -> None:
         "question_type": "how many",
         "answer_type": "number",
     }
+
+
+def test_any_order_joins_and_that_of_the_annotations_counts(tmp_path: Path) -> None:
+    usual = [record["example_id"] for record in read_vqa([QUESTIONS], [ANNOTATIONS])]
+    for order in permutations(range(4)):
+        file = edited_json(
+            ANNOTATIONS, tmp_path, lambda content, order=order: content["annotations"].sort(key=ranks(order))
+        )
+        found = list(read_vqa([QUESTIONS], [file]))
+        assert [record["example_id"] for record in found] == [usual[number] for number in order]
+
+
+def ranks(order: Sequence[int]) -> Callable[[Any], int]:
+    ids = (25000, 9000, 9001, 30000)
+    return lambda annotation: order.index(ids.index(annotation["question_id"]))
+
+
+def peak_memory(questions: Path, annotations: Path) -> int:
+    """Of reading all records, with what the files need at once."""
+    tracemalloc.start()
+    count = sum(1 for _ in read_vqa([questions], [annotations], minival="without"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == json.loads(questions.read_text())["questions"][0]["question_id"] - MINIVAL_SIZE
+    return peak
+
+
+def test_memory_does_not_grow_with_files_in_the_same_order(tmp_path: Path, monkeypatch) -> None:
+    """But for 8 bytes a question, and a few such columns for a moment; a question that waits takes hundreds."""
+    monkeypatch.setattr(json_stream, "_PIECE", 4096)
+    small, large = 4000, 16_000
+    growth = [peak_memory(*many_questions(tmp_path, count, 1)) for count in (small, large)]
+    assert growth[1] - growth[0] < 60 * (large - small)
+    questions, annotations = many_questions(tmp_path, large, 1)
+    content = json.loads(annotations.read_text())
+    content["annotations"].reverse()
+    annotations.write_text(json.dumps(content))
+    assert peak_memory(questions, annotations) - growth[0] > 300 * (large - small)
 
 
 def test_images_may_go_by_number() -> None:
@@ -91,6 +132,7 @@ def first_annotation(**changes: Any) -> Callable[[Any], None]:
         (lambda content: content["questions"].insert(1, 5), r"questions\[1\]: expected a JSON object, got 5"),
         (first_question(question=" "), r"questions\[0\]: question must be a text that is not empty, got ' '"),
         (first_question(question_id="9000"), r"questions\[0\]: question_id must be a whole number, got '9000'"),
+        (first_question(question_id=1 << 63), r"questions\[0\]: question_id must be a whole number, got 9223"),
         (first_question(image_id=None), r"questions\[0\]: image_id must be a text or a whole number, got None"),
         (first_question(question_id=9001), r"questions\[1\]: question_id 9001 occurs a second time"),
         (
@@ -132,7 +174,7 @@ def test_annotations_that_are_not_right_are_named(tmp_path: Path, edit: Callable
 
 def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "q.json").write_text("{")
-    with pytest.raises(InvalidAnnotation, match=r"q\.json: not JSON: Expecting property name"):
+    with pytest.raises(InvalidAnnotation, match=r"q\.json, character 1: not JSON: expected a key in quotes"):
         list(read_vqa([tmp_path / "q.json"]))
 
 
