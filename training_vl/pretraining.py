@@ -32,7 +32,7 @@ def pretrain(arguments: RunArguments[DataArguments]) -> None:
     if arguments.training.tiny:
         arguments = shrink(arguments)
     training = arguments.training
-    config = load_config(arguments.model)
+    config = load_config(arguments.model, multi_task_heads={})
     accelerator = training_accelerator(training, find_unused_parameters=leaves_parameters_unused(config))
     place = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
     processor = load_processor(arguments.model, config)
