@@ -9,8 +9,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from datasets_vl.local import LocalExamples, LocalRegions
 from datasets_vl.order import share
+from datasets_vl.second_images import PairedImages
 from datasets_vl.shard_folder import ShardFolder
-from datasets_vl.training_data import Batch, Collator, ExampleTask, batch_loader, check_rank
+from datasets_vl.training_data import Batch, Collator, ExampleTask, batch_loader, check_rank, make_example
 
 
 def evaluation_batches(
@@ -41,7 +42,8 @@ def evaluation_batches(
         Finite and iterable again; it knows its length where the images are local.
 
     Raises:
-        ValueError: If no image has a row (with a stream: while iterating), or a number makes no sense.
+        ValueError: If no image has a row (with a stream: while iterating), a second image is not there, or a number
+            makes no sense.
     """
     check_rank(rank, world_size)
     if batch_size < 1:
@@ -66,6 +68,7 @@ class _EvaluationStream(IterableDataset[Batch]):
         world_size: int,
     ) -> None:
         self._folder = folder
+        self._images = PairedImages(folder, task.table)
         self._task = task
         self._collator = collator
         self._batch_size = batch_size
@@ -93,6 +96,6 @@ class _EvaluationStream(IterableDataset[Batch]):
         rows = share(len(self._folder), part, parts)
         # A fixed random order: folders often hold one split after the other, and the shares shall weigh the same.
         order = self._folder.row_order(seed=0, epoch=0)
-        for _, image in self._folder.read_pieces(order.pieces(rows.start, rows.stop)):
+        for _, image, second_images in self._images.read(order.pieces(rows.start, rows.stop)):
             for index in self._task.table.rows_of(image.image_id):
-                yield self._task.example(image, index, epoch=0)
+                yield make_example(self._task, image, index, 0, second_images.__getitem__)

@@ -65,6 +65,15 @@ class ImageTable(ABC):
         return self.image_ids[self.position_of(index)]
 
     @property
+    def second_images(self) -> pa.Array:
+        """The second images of the rows that are about two, in the order of the rows."""
+        return pa.array([], pa.string())
+
+    def second_image_of(self, index: int) -> str | None:
+        """The second image that row `index` is about; None where it is about one."""
+        return None
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """A checksum of all ids and rows: a saved position means something only with the same table."""
@@ -90,6 +99,31 @@ def group_by_image(image_ids: Iterable[str]) -> tuple[ImageIds, np.ndarray, pa.A
     return ImageIds(numbers), offsets, pa.array(np.argsort(owners, kind="stable"))
 
 
+def find_second_images(data: str, image_ids: ImageIds, table: ImageTable) -> np.ndarray:
+    """Finds the second images of a table.
+
+    Args:
+        data: What holds the region features.
+        image_ids: Of the images there.
+        table: The rows.
+
+    Returns:
+        int64 `[N]`, for every one of `table.second_images` its position among `image_ids`.
+
+    Raises:
+        ValueError: If one is not there.
+    """
+    wanted = table.second_images
+    positions = image_ids.positions(wanted)
+    missing = np.flatnonzero(positions < 0)
+    if missing.size:
+        raise ValueError(
+            f"{missing.size} second images are not in {data}, the first is {wanted[int(missing[0])].as_py()!r}: "
+            "prepare the data with these regions"
+        )
+    return positions
+
+
 def match_images(data: str, image_ids: ImageIds, table: ImageTable) -> np.ndarray:
     """Finds the images that a table is about, and warns of rows without image and of images without row.
 
@@ -102,7 +136,7 @@ def match_images(data: str, image_ids: ImageIds, table: ImageTable) -> np.ndarra
         int64 `[N]`, for every image of the table its position among `image_ids`, -1 where it is not there.
 
     Raises:
-        ValueError: If no image has a row.
+        ValueError: If no image has a row, or a second image is not there.
     """
     row = table.row_name
     positions = image_ids.positions(table.image_ids.array)
@@ -121,7 +155,8 @@ def match_images(data: str, image_ids: ImageIds, table: ImageTable) -> np.ndarra
             data,
             table.image_ids[int(missing[0])],
         )
-    bare = np.setdiff1d(np.arange(len(image_ids)), positions)
+    second = find_second_images(data, image_ids, table)
+    bare = np.setdiff1d(np.arange(len(image_ids)), np.concatenate([positions, second]))
     if bare.size:
         logger.warning(
             "%d of %d images of %s are left out: they have no %s, the first is %r",

@@ -28,6 +28,7 @@ from datasets_vl.training_data import (
     ExampleTask,
     TrainingData,
     batch_loader,
+    make_example,
 )
 from processing_vl.region_features import RegionFeatures
 
@@ -124,7 +125,7 @@ class LocalExamples(Dataset[Batch]):
         collator: Makes a batch of examples.
 
     Raises:
-        ValueError: If no image has a row.
+        ValueError: If no image has a row, or a second image is not there.
     """
 
     def __init__(self, regions: LocalRegions, task: ExampleTask, collator: Collator) -> None:
@@ -143,7 +144,13 @@ class LocalExamples(Dataset[Batch]):
         """The batch of the given examples, each an epoch and a number below `len(self)`."""
         return self.collator(
             [
-                self.task.example(self.regions[int(self._images[number])], int(self._rows[number]), epoch)
+                make_example(
+                    self.task,
+                    self.regions[int(self._images[number])],
+                    int(self._rows[number]),
+                    epoch,
+                    lambda image_id: self.regions[self.regions.index_of(image_id)],
+                )
                 for epoch, number in batch
             ]
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -111,15 +111,6 @@ class ShardFolder:
                 images = read_rows(file, row_group, inside, self.metadata, name=self._shard_path(shard))
                 yield from zip(wanted, images, strict=True)
             place += len(wanted)
-
-    def read_pieces(self, pieces: Iterable[range]) -> Iterator[tuple[int, RegionFeatures]]:
-        """Reads images piece after piece; see `read`.
-
-        Yields:
-            The number and the image.
-        """
-        for piece in pieces:
-            yield from self.read(piece)
 
     def rows_of(self, shard_name: str) -> range:
         """The numbers of the images of the shard `shard_name`."""

@@ -13,8 +13,9 @@ import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from datasets_vl.order import SHUFFLE_BUFFER_STREAM, share
+from datasets_vl.second_images import PairedImages
 from datasets_vl.shard_folder import ShardFolder
-from datasets_vl.training_data import Batch, Collator, ExampleTask, TrainingData, batch_loader
+from datasets_vl.training_data import Batch, Collator, ExampleTask, TrainingData, batch_loader, make_example
 
 
 @dataclass
@@ -66,6 +67,9 @@ class ShuffledReader:
         seed: Seed of the order.
         shuffle_images: Images in the buffer.
         position: Where to go on; the buffered images are read again.
+
+    Raises:
+        ValueError: If a second image is not in the folder.
     """
 
     def __init__(
@@ -89,7 +93,8 @@ class ShuffledReader:
         self._at = position.copy()
         rows, examples_left = np.unique(np.array(position.pending_rows, dtype=np.int64), return_counts=True)
         self._examples_left = dict(zip(rows.tolist(), examples_left.tolist(), strict=True))
-        self._images = dict(folder.read(rows.tolist()))
+        self._source = PairedImages(folder, task.table)
+        self._images = {row: (image, second) for row, image, second in self._source.read([rows.tolist()])}
         self._begin_epoch()
 
     def position(self) -> ReaderPosition:
@@ -118,28 +123,29 @@ class ShuffledReader:
         )
         at.draws += 1
         row, index = _take(at.pending_rows, chosen), _take(at.pending_captions, chosen)
-        image = self._images[row]
+        image, second_images = self._images[row]
         self._examples_left[row] -= 1
         if not self._examples_left[row]:
             del self._examples_left[row], self._images[row]
-        return self._task.example(image, index, at.epoch)
+        return make_example(self._task, image, index, at.epoch, second_images.__getitem__)
 
     def _begin_epoch(self) -> None:
         key = np.random.SeedSequence([self._seed, self._at.epoch, self._part, 0, SHUFFLE_BUFFER_STREAM])
         self._draw_key = key.generate_state(2, np.uint64)
         order = self._folder.row_order(seed=self._seed, epoch=self._at.epoch)
-        self._rows = self._folder.read_pieces(order.pieces(self._share.start + self._at.rows_read, self._share.stop))
+        self._rows = self._source.read(order.pieces(self._share.start + self._at.rows_read, self._share.stop))
 
     def _fill_buffer(self) -> None:
         while len(self._images) < self._shuffle_images:
-            row, image = next(self._rows, (None, None))
-            if image is None:
+            following = next(self._rows, None)
+            if following is None:
                 return
+            row, image, second_images = following
             self._at.rows_read += 1
             indices = self._task.table.rows_of(image.image_id)
             if not indices:
                 continue
-            self._images[row] = image
+            self._images[row] = image, second_images
             self._examples_left[row] = len(indices)
             self._at.pending_rows.extend([row] * len(indices))
             self._at.pending_captions.extend(indices)
@@ -161,7 +167,7 @@ class StreamedTrainingData(TrainingData):
     readers advance batch by batch and images have unequal numbers of examples, one reader may begin its next epoch a
     few batches before another. Rows without image and images without row are left out, with a warning when
     `examples_per_epoch` is asked for, at the latest when an epoch has ended. In memory are, for every worker,
-    `shuffle_images` images and one row group, and the batches prepared ahead.
+    `shuffle_images` images, with the second images of their rows, and one row group, and the batches prepared ahead.
 
     Args:
         source: A folder of shards, its address on the Hub (`hf://datasets/user/name`), or a `ShardFolder`.
@@ -175,7 +181,7 @@ class StreamedTrainingData(TrainingData):
         shuffle_images: Images every reader shuffles among.
 
     Raises:
-        ValueError: If there are fewer images than readers.
+        ValueError: If there are fewer images than readers, or a second image is not among them.
     """
 
     def __init__(
@@ -217,6 +223,8 @@ class StreamedTrainingData(TrainingData):
                 f"{self._folder.source} has {len(self._folder)} images, too few for {world_size} processes with "
                 f"{self._readers} readers each"
             )
+        # Now, and before there are workers, which would each read the ids of all images.
+        PairedImages(self._folder, task.table)
         self._positions = [ReaderPosition() for _ in range(self._readers)]
         self._next_reader = 0
         self._examples_per_epoch: int | None = None

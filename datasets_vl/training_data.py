@@ -28,8 +28,37 @@ class ExampleTask(Protocol):
     def settings(self) -> dict[str, Any]:
         """What, beside the region features, decides which examples come; compared when a run is resumed."""
 
-    def example(self, regions: RegionFeatures, index: int, epoch: int) -> Any:
-        """The example of row `index`, an annotation of the image `regions`, in pass `epoch` over the data."""
+    def example(self, regions: RegionFeatures, index: int, epoch: int, *second: RegionFeatures) -> Any:
+        """Makes an example of one row.
+
+        Args:
+            regions: The image that the row is about.
+            index: Number of the row.
+            epoch: Which pass over the data.
+            *second: The second image of a row for which the table has one; nothing for others.
+
+        Returns:
+            What the collator reads.
+        """
+
+
+def make_example(
+    task: ExampleTask, regions: RegionFeatures, index: int, epoch: int, find: Callable[[str], RegionFeatures]
+) -> Any:
+    """Makes an example.
+
+    Args:
+        task: Makes it.
+        regions: The image.
+        index: Number of a row of the image in the task's table.
+        epoch: Which pass over the data.
+        find: Gives the second image by its id, where the row has one.
+
+    Returns:
+        What the task makes.
+    """
+    second = task.table.second_image_of(index)
+    return task.example(regions, index, epoch, *([] if second is None else [find(second)]))
 
 
 class TrainingData(ABC):

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datasets_vl.tasks.examples import TaskExamples
 from processing_vl.region_features import RegionFeatures
 
 from .exchanged_images import ExchangedRegions
@@ -42,8 +41,7 @@ def exchanged_images(task: TaskDefinition, split: TaskSplit, seed: int = 0) -> T
     table = split.table
     named = pc.unique(pa.concat_arrays([table.image_ids.array.cast(pa.string()), table.second_images]))
     regions = (ExchangedFeatures if task.chooses_boxes else ExchangedRegions)(split.regions, named, seed)
-    examples = TaskExamples(table, regions_source=regions, **task.example_options)
-    return replace(split, regions=regions, examples=examples)
+    return replace(split, regions=regions)
 
 
 def with_controls(

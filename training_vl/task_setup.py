@@ -319,8 +319,7 @@ def open_split(
     if len(tables) > 1:
         rows = pa.concat_tables(each.rows for each in tables)
         table = TaskTable(table.kind, rows, task=table.task, labels=table.labels)
-    source = opened if isinstance(opened, LocalRegions) else None
-    examples = TaskExamples(table, regions_source=source, **{**task.example_options, **options})
+    examples = TaskExamples(table, **{**task.example_options, **options})
     verified = verified_proposals(read_task_description(data.data), split.split("+"), opened.fingerprint)
     return TaskSplit(split, str(regions), opened, examples, verified)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from processing_vl.task_example import Mention, TaskExample
 from .box_targets import distribution_over_boxes, regions_of_objects, scores_of_box
 from .records import Record, TaskKind
 from .table import TaskTable
-
-if TYPE_CHECKING:
-    from datasets_vl.local import LocalRegions
 
 Choosing = Literal["answer", "rationale"]
 
@@ -204,15 +201,14 @@ class TaskExamples:
 
     Args:
         table: The records.
-        regions_source: Where second images come from; needed by records about two images (NLVR2).
         **options: Attributes of the kind's form in `EXAMPLE_FORMS`, such as `choose="rationale"`.
 
     Raises:
         TypeError: If the kind has no such option.
-        ValueError: If an option makes no sense, labels are needed and missing, or second images are not to be had.
+        ValueError: If an option makes no sense, or labels are needed and missing.
     """
 
-    def __init__(self, table: TaskTable, *, regions_source: LocalRegions | None = None, **options: Any) -> None:
+    def __init__(self, table: TaskTable, **options: Any) -> None:
         form = EXAMPLE_FORMS[table.kind]
         known = [field.name for field in dataclasses.fields(form)]
         unknown = [name for name in options if name not in known]
@@ -223,51 +219,38 @@ class TaskExamples:
             raise ValueError(f"the table of {table.task or table.kind} has no labels: prepare it with a vocabulary")
         self.table = table
         self.form = form(**options)
-        self._regions_source = regions_source
-        self._check_second_images()
 
     @property
     def settings(self) -> dict[str, Any]:
         """What, beside the region features, decides which examples come; compared when a run is resumed."""
         return {"kind": self.table.kind, "records": self.table.fingerprint, **dataclasses.asdict(self.form)}
 
-    def example(self, regions: RegionFeatures, index: int, epoch: int) -> TaskExample:
+    def example(self, regions: RegionFeatures, index: int, epoch: int, *second: RegionFeatures) -> TaskExample:
         """The example of one record.
 
         Args:
-            regions: The record's image, the first one of two; passed on, not copied.
+            regions: The record's image, the first one of two; passed on, not copied, as the second is.
             index: Number of the record in the table.
             epoch: Which pass over the data; every one gives the same.
+            *second: The second image of a record about two (NLVR2).
 
         Returns:
             The example. What a split does not know, such as the answers of a test split, is missing or None.
 
         Raises:
-            ValueError: If the record is about another image than `regions`.
+            ValueError: If the record is about other images.
         """
-        first, *others = self.table.images_of(index)
-        if first != regions.image_id:
-            raise ValueError(f"record {index} is about image {first!r}, got regions of {regions.image_id!r}")
-        images = [regions, *(self._regions_source[self._regions_source.index_of(name)] for name in others)]
+        images = [regions, *second]
+        wanted, got = self.table.images_of(index), [image.image_id for image in images]
+        if got != wanted:
+            raise ValueError(f"record {index} is about image {_names(wanted)}, got regions of {_names(got)}")
         record = self.table.record(index)
         fields = self.form.fields(record, images, self.table.label_numbers)
         return TaskExample(index=index, example_id=record["example_id"], images=images, **fields)
 
-    def _check_second_images(self) -> None:
-        wanted = self.table.second_images
-        if not len(wanted):
-            return
-        if self._regions_source is None:
-            raise ValueError(
-                f"{len(wanted)} records of {self.table.task or 'the table'} are about two images: give regions_source,"
-                " the LocalRegions with all images; they cannot be read as a stream"
-            )
-        missing = np.flatnonzero(self._regions_source.image_ids.positions(wanted) < 0)
-        if missing.size:
-            raise ValueError(
-                f"{missing.size} second images are not in {self._regions_source.folder}, the first is "
-                f"{wanted[int(missing[0])].as_py()!r}: prepare the data with these regions"
-            )
+
+def _names(image_ids: Sequence[str]) -> str:
+    return " and ".join(map(repr, image_ids))
 
 
 def _joined(first: dict[str, Any], second: dict[str, Any], separator: str) -> dict[str, Any]:

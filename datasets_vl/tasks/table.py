@@ -90,6 +90,10 @@ class TaskTable(ImageTable):
         column = self._columns.get("image_ids")
         return [self.image_of(index)] if column is None else column[index].as_py()
 
+    def second_image_of(self, index: int) -> str | None:
+        """See `ImageTable.second_image_of`."""
+        return next(iter(self.images_of(index)[1:]), None) if len(self.second_images) else None
+
     @property
     def example_ids(self) -> list[str]:
         """The benchmark's names of the examples, in the order of the records."""
@@ -97,7 +101,7 @@ class TaskTable(ImageTable):
 
     @cached_property
     def second_images(self) -> pa.Array:
-        """The second images of the records that have one, in the order of the records."""
+        """See `ImageTable.second_images`."""
         if self.kind != "classification":
             return pa.array([], pa.string())
         return pa.array((ids[1] for ids in self.rows.column("image_ids").to_pylist() if len(ids) > 1), pa.string())

@@ -22,14 +22,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.mark.parametrize(("task", "config", "num_workers"), [("vqa", "visualbert", 0), ("nlvr2", "vilbert", 2)])
-def test_a_killed_run_continues_exactly(data: Path, tmp_path: Path, task: str, config: str, num_workers: int) -> None:
+@pytest.mark.parametrize(
+    ("task", "config", "num_workers", "streaming"), [("vqa", "visualbert", 0, False), ("nlvr2", "vilbert", 2, True)]
+)
+def test_a_killed_run_continues_exactly(
+    data: Path, tmp_path: Path, task: str, config: str, num_workers: int, streaming: bool
+) -> None:
     recipe = task_recipe(
         data,
         f"{task}-{config}",
         task=task,
         config=config,
         num_workers=num_workers,
+        streaming=streaming,
         micro_batch_size=2,
         head_learning_rate=0.02,
         max_steps=STEPS,

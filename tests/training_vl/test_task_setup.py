@@ -90,14 +90,22 @@ def test_several_splits_train_together(data: Path) -> None:
     assert both.labels == each[0].labels
 
 
-def test_two_images_need_local_data(data: Path) -> None:
-    assert parts_for(data, "nlvr2").config.num_images == 2
-    with pytest.raises(ValueError, match="about two images: give regions_source"):
-        parts_for(data, "nlvr2", streaming=True)
-    (batch,) = islice(
-        parts_for(data, "vqa", streaming=True).training_data(batch_size=2, seed=0, rank=0, world_size=1), 1
-    )
+@pytest.mark.parametrize(("task", "num_images"), [("vqa", 1), ("nlvr2", 2)])
+def test_a_task_reads_the_same_as_a_stream(data: Path, task: str, num_images: int) -> None:
+    local, streamed = parts_for(data, task), parts_for(data, task, streaming=True)
+    assert streamed.config.num_images == num_images
+    (batch,) = islice(streamed.training_data(batch_size=2, seed=0, rank=0, world_size=1), 1)
     assert len(batch["labels"]) == 2
+    rows = [
+        {
+            int(number): tuple(value[row].tolist() for value in batch.values())
+            for batch in parts.validation.batches(parts.collator, batch_size=1000)
+            for row, number in enumerate(batch["index"])
+        }
+        for parts in (local, streamed)
+    ]
+    assert len(rows[0]) == len(local.validation.table)
+    assert rows[0] == rows[1]
 
 
 def test_training_alone_zeroes_small_overlaps(data: Path) -> None:

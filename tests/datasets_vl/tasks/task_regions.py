@@ -32,9 +32,11 @@ def regions(
     )
 
 
-def write_regions(folder: Path, images: Iterable[str] | Mapping[str, Sequence[Sequence[float]]]) -> Path:
-    """Shards of two images each."""
-    with RegionShardWriter(folder, RegionFeaturesMetadata(feature_dim=8), shard_size=2) as writer:
+def write_regions(
+    folder: Path, images: Iterable[str] | Mapping[str, Sequence[Sequence[float]]], *, shard_size: int = 2
+) -> Path:
+    """Shards of a few images each."""
+    with RegionShardWriter(folder, RegionFeaturesMetadata(feature_dim=8), shard_size=shard_size) as writer:
         for image_id in images:
             writer.write(regions(image_id, images[image_id] if isinstance(images, Mapping) else BOXES))
     return folder

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from datasets_vl.local import LocalRegions
 from datasets_vl.tasks.examples import TaskExamples
 from datasets_vl.tasks.gqa import read_gqa
 from datasets_vl.tasks.nlvr2 import read_nlvr2
@@ -17,7 +15,7 @@ from datasets_vl.tasks.vqa import read_vqa
 from metrics_vl.nlvr2 import LABELS
 from processing_vl.region_features import RegionFeatures
 from tests.datasets_vl.tasks.sample_files import SAMPLES
-from tests.datasets_vl.tasks.task_regions import BOXES, regions, write_regions
+from tests.datasets_vl.tasks.task_regions import BOXES, regions
 from tests.datasets_vl.tasks.test_gqa import TRAIN
 from tests.datasets_vl.tasks.test_vqa import ANNOTATIONS, QUESTIONS
 
@@ -30,9 +28,11 @@ def vqa_table(**changes: Any) -> TaskTable:
     return TaskTable.from_records("question_answering", records, labels=["4", "yes", "white", "blue", "no"])
 
 
-def example_of(examples: TaskExamples, example_id: str, image: RegionFeatures | None = None) -> dict[str, Any]:
+def example_of(
+    examples: TaskExamples, example_id: str, image: RegionFeatures | None = None, *second: RegionFeatures
+) -> dict[str, Any]:
     index = examples.table.example_ids.index(example_id)
-    found = examples.example(image or regions(examples.table.image_of(index)), index, epoch=0)
+    found = examples.example(image or regions(examples.table.image_of(index)), index, 0, *second)
     assert (found["index"], found["example_id"]) == (index, example_id)
     return dict(found)
 
@@ -150,22 +150,18 @@ def nlvr2_table() -> TaskTable:
     return TaskTable.from_records("classification", read_nlvr2(SAMPLES / "nlvr2" / "dev.json"), labels=LABELS)
 
 
-def test_a_second_image_comes_from_the_local_regions(tmp_path: Path) -> None:
+def test_a_second_image_comes_behind_the_first() -> None:
     table = nlvr2_table()
-    names = [f"dev-{pair}-img{side}" for pair in ("850-0", "850-1", "32-2") for side in (0, 1)]
-    examples = TaskExamples(table, regions_source=LocalRegions(write_regions(tmp_path, names)))
-    found = example_of(examples, "dev-850-1-0")
+    examples = TaskExamples(table)
+    found = example_of(examples, "dev-850-1-0", None, regions("dev-850-1-img1"))
     assert [image.image_id for image in found["images"]] == ["dev-850-1-img0", "dev-850-1-img1"]
     assert (found["label"], found["texts"]) == (1, [table.record(1)["sentence"]])
-    assert example_of(examples, "dev-850-0-0")["label"] == 0
-
-
-def test_second_images_that_are_not_there_are_named_before_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="3 records of the table are about two images: give regions_source"):
-        TaskExamples(nlvr2_table())
-    source = LocalRegions(write_regions(tmp_path, ["dev-850-0-img1", "dev-32-2-img0"]))
-    with pytest.raises(ValueError, match="2 second images are not in .*, the first is 'dev-850-1-img1'"):
-        TaskExamples(nlvr2_table(), regions_source=source)
+    assert example_of(examples, "dev-850-0-0", None, regions("dev-850-0-img1"))["label"] == 0
+    wanted = "record 1 is about image 'dev-850-1-img0' and 'dev-850-1-img1', got regions of 'dev-850-1-img0'"
+    with pytest.raises(ValueError, match=f"{wanted}$"):
+        example_of(examples, "dev-850-1-0")
+    with pytest.raises(ValueError, match=f"{wanted} and 'x'"):
+        example_of(examples, "dev-850-1-0", None, regions("x"))
 
 
 def test_an_expression_scores_every_region() -> None:

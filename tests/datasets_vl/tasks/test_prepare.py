@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datasets_vl.local import LocalRegions
+from datasets_vl.local import LocalExamples, LocalRegions
 from datasets_vl.tasks.examples import TaskExamples
 from datasets_vl.tasks.nlvr2 import NLVR2
 from datasets_vl.tasks.prepare import VocabularySource, missing_file, prepare_split
@@ -222,9 +222,9 @@ def test_every_benchmark_goes_from_its_official_files_to_examples(tmp_path: Path
     assert (report.records, report.images) == (len(records), len(images))
     table, source = read_task_table(tmp_path / "out", "train"), LocalRegions(shards)
     assert sorted(table.example_ids) == sorted(record["example_id"] for record in records)
-    examples = TaskExamples(table, regions_source=source)
-    for index in range(len(table)):
-        example = examples.example(source[source.index_of(table.image_of(index))], index, epoch=0)
+    for number in range(len(table)):
+        (example,) = LocalExamples(source, TaskExamples(table), list)[[(0, number)]]
+        index = example["index"]
         assert [image.image_id for image in example["images"]] == table.images_of(index)
         assert all(example["texts"])
 

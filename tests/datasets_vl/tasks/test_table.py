@@ -44,7 +44,14 @@ def test_a_record_about_two_images_counts_with_the_first() -> None:
     assert rows.image_ids.array.to_pylist() == ["a", "b"]
     assert [rows.images_of(row) for row in range(3)] == [["a", "b"], ["a", "d"], ["b", "c"]]
     assert rows.second_images.to_pylist() == ["b", "d", "c"]
-    assert len(table(question("1", "a")).second_images) == 0
+    assert [rows.second_image_of(row) for row in range(3)] == ["b", "d", "c"]
+    one = table(question("1", "a"))
+    assert (len(one.second_images), one.second_image_of(0)) == (0, None)
+
+
+def test_records_about_one_image_and_two_may_be_mixed() -> None:
+    rows = TaskTable.from_records("classification", [statement("1", "a"), statement("2", "b", "c")], labels=("True",))
+    assert [rows.second_image_of(row) for row in range(2)] == [None, "c"]
 
 
 def test_every_kind_keeps_its_records() -> None:
